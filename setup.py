@@ -1,0 +1,15 @@
+"""Builds the optional C chunker; everything else is in pyproject.toml."""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "platevault.formats._chunker",
+            ["src/platevault/formats/_chunker.c"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
+            optional=True,
+        )
+    ]
+)

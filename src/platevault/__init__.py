@@ -1,0 +1,1 @@
+"""Platevault: a backup server that speaks the Proxmox Backup Server protocol."""

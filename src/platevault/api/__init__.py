@@ -1,0 +1,1 @@
+"""How it is asked: REST handlers and blocking data-plane handlers."""

@@ -1,0 +1,1 @@
+"""How people ask: one file a command group."""

@@ -1,0 +1,1 @@
+"""Our own client of the PBS protocol: backup, restore, catalog, repository URL."""

@@ -1,0 +1,1 @@
+"""What is set: typed settings, users, tokens, access list, and the state database."""

@@ -1,0 +1,1 @@
+"""What the bytes mean: pure functions and values, no I/O, no clock, no settings."""

@@ -1,0 +1,1 @@
+"""Datastores in PBS-compatible directories."""
