@@ -6,11 +6,10 @@ All calls block. Every call is safe from several threads and processes; what exc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from platevault.formats.dynamic_index import DynamicIndex
 from platevault.formats.fixed_index import FixedIndex
@@ -38,11 +37,16 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotEntry:
-    """One snapshot of a group as listed without reading its manifest."""
+    """One snapshot of a group as listed without reading its manifest.
+
+    version: changes whenever a file of the snapshot does; None when that cannot be told (yet). What was derived from the content
+    may be kept as long as the version stays the same.
+    """
 
     name: SnapshotName
     finished: bool
     protected: bool
+    version: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,22 @@ class ChunkEntry:
 
     digest: Digest
     bad: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTimes:
+    """Size of a stored chunk in bytes and its last sign of use, seconds since the epoch."""
+
+    size: int
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFile:
+    """An index anywhere below the base: its relative path, and a version that no other file at this path ever had."""
+
+    path: str
+    version: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +139,39 @@ class ChunkStore(Protocol):
         """Refresh the access time that garbage collection looks at. False when there is no such chunk."""
         ...
 
+    def in_reading_order(self, digests: Iterable[Digest]) -> list[Digest]:
+        """The same digests in the order in which they are read fastest."""
+        ...
+
+    def times(self, digest: Digest) -> ChunkTimes | None: ...
+
+    def age(self, digest: Digest, *, seconds: float) -> None:
+        """Set the last sign of use back by so much; for the check that touching works at all."""
+        ...
+
     def mark_bad(self, digest: Digest) -> str:
         """Rename a corrupt chunk to the first free `<digest>.N.bad` and return that name."""
         ...
 
     def entries(self) -> Iterator[ChunkEntry]: ...
 
+    def folder(self, number: int) -> list[tuple[str, int, float]]:
+        """What is stored in one of the 65536 parts of the digest space (by the first two bytes), for garbage collection.
+
+        Each file as name (64 hex digits, or with `.N.bad`), size in bytes, last sign of use in seconds since the epoch.
+        """
+        ...
+
+    def delete_unused(self, name: str, *, before: float) -> int | None:
+        """Delete a file of `folder()` if its last sign of use is still older than `before`; its size, None when it stays."""
+        ...
+
 
 class FixedIndexWriter(Protocol):
     """A fixed index being written: temp file, renamed by `close`."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def set(self, position: int, digest: Digest) -> None: ...
 
@@ -145,7 +187,8 @@ class FixedIndexWriter(Protocol):
 class DynamicIndexWriter(Protocol):
     """A dynamic index being written: temp file, renamed by `close`."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def append(self, end: int, digest: Digest) -> None: ...
 
@@ -159,8 +202,11 @@ class DynamicIndexWriter(Protocol):
 class Datastore(Protocol):
     """All that services may ask of a datastore."""
 
-    name: str
-    chunks: ChunkStore
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def chunks(self) -> ChunkStore: ...
 
     @property
     def path(self) -> Path | None: ...
@@ -191,11 +237,17 @@ class Datastore(Protocol):
 
     def owner(self, ns: Namespace, group: GroupName) -> str: ...
 
+    def has_group_notes(self, ns: Namespace, group: GroupName) -> bool: ...
+
     def set_owner(self, ns: Namespace, group: GroupName, owner: str) -> None: ...
 
     def group_notes(self, ns: Namespace, group: GroupName) -> str: ...
 
     def set_group_notes(self, ns: Namespace, group: GroupName, notes: str) -> None: ...
+
+    def remove_empty_group(self, ns: Namespace, group: GroupName) -> bool:
+        """Remove the group if it has no snapshot left. False when it has, is gone, or is locked (not an error)."""
+        ...
 
     def remove_group(self, ns: Namespace, group: GroupName) -> Removed: ...
 
@@ -245,7 +297,7 @@ class Datastore(Protocol):
         ...
 
     def open_index(self, ns: Namespace, snapshot: SnapshotName, name: str) -> FixedIndex | DynamicIndex:
-        """The index, mapped read-only and checked for its length and magic (not its checksum)."""
+        """The index, checked for its length and magic (not its checksum)."""
         ...
 
     def create_fixed_index(
@@ -255,13 +307,27 @@ class Datastore(Protocol):
     def create_dynamic_index(self, ns: Namespace, snapshot: SnapshotName, name: str) -> DynamicIndexWriter: ...
 
     # the whole store
-    def index_files(self) -> Iterator[str]:
-        """Paths, relative to the base, of every index below it, also outside the regular hierarchy."""
+    def index_files(self) -> Iterator[IndexFile]:
+        """Every index below the base, also outside the regular hierarchy."""
         ...
 
-    def hold_for_writing(self) -> AbstractContextManager[object]:
+    def open_index_file(self, path: str) -> FixedIndex | DynamicIndex:
+        """Like `open_index`, for a path of `index_files`."""
+        ...
+
+    def hold_for_writing(self) -> Lock:
         """Shared hold: while it lasts, garbage collection keeps chunks younger than its begin."""
         ...
+
+    def hold_for_collection(self) -> Lock:
+        """Exclusive hold of garbage collection. Conflict when one runs already or another process writes."""
+        ...
+
+    def load_gc_status(self) -> dict[str, Any] | None:
+        """What the last successful garbage collection saved, None when there is nothing readable."""
+        ...
+
+    def save_gc_status(self, status: dict[str, Any]) -> None: ...
 
     def oldest_writer(self) -> float | None:
         """Begin of the oldest shared hold, seconds since the epoch."""

@@ -1,0 +1,115 @@
+"""A datastore in a directory, byte-compatible with Proxmox Backup Server in both directions.
+
+Source: spec formats §1, §4. Layers, each in its own module: Site (open directory, locks), namespaces, groups, snapshots, content of
+snapshots; chunks beside them. This module puts them together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from platevault.clock import Clock
+from platevault.store.datastore import Datastore, IndexFile, Space
+from platevault.store.filesystem import dirs, index_walk, layout
+from platevault.store.filesystem.chunk_files import FilesystemChunks
+from platevault.store.filesystem.lock_files import LockFiles
+from platevault.store.filesystem.options import SyncLevel
+from platevault.store.filesystem.process_lock import Hold, process_lock
+from platevault.store.filesystem.replace import replace_file
+from platevault.store.filesystem.snapshot_content import SnapshotContent
+from platevault.store.filesystem.trouble import translated
+
+GC_STATUS = ".gc-status"
+
+
+class FilesystemDatastore(SnapshotContent):
+    """One open datastore. Any thread may use it; several objects and processes may serve the same directory.
+
+    It keeps the base directory open until `close`.
+    """
+
+    def __init__(self, name: str, path: Path, *, locks_dir: Path, clock: Clock, sync_level: SyncLevel = SyncLevel.FILESYSTEM) -> None:
+        """Open the datastore in `path` as it is. Raises NoDatastore for a foreign, incomplete or newer directory.
+
+        locks_dir: where this machine keeps lock files; those of this datastore go to `<locks_dir>/<name>`. Two programs that serve
+        the same directory must be given the same one.
+        """
+        base, chunks_dir = layout.open_base(path)
+        self._chunks_dir = chunks_dir
+        owner = layout.owner_for(base)
+        super().__init__(name, path, base, locks=LockFiles(locks_dir / name, clock), clock=clock, sync_level=sync_level, owner=owner)
+        with translated("opening datastore", str(path)):
+            self._process_lock = process_lock(base, str(path))
+        self.chunks = FilesystemChunks(chunks_dir, f"{path}/.chunks", owner=owner, sync_level=sync_level)
+        self._listed = {}
+
+    @classmethod
+    def create(
+        cls, name: str, path: Path, *, locks_dir: Path, clock: Clock, sync_level: SyncLevel = SyncLevel.FILESYSTEM
+    ) -> FilesystemDatastore:
+        """Make an empty datastore in `path` and open it. Raises DirectoryInUse when there is something in the directory."""
+        layout.make(path)
+        return cls(name, path, locks_dir=locks_dir, clock=clock, sync_level=sync_level)
+
+    def close(self) -> None:
+        """Let go of the directory, so that its file system can be unmounted. No call may follow. Twice is harmless."""
+        base, self._base = self._base, -1
+        if base >= 0:
+            os.close(self._chunks_dir)
+            os.close(base)
+
+    # the whole store
+    def index_files(self) -> Iterator[IndexFile]:
+        """Every index below the base, also outside the regular hierarchy. Raises StorageFailed for an unreadable directory."""
+        with translated("looking for indexes in", str(self._base_path)):
+            yield from index_walk.walk(self._base)
+
+    def hold_for_writing(self) -> Hold:
+        """Shared hold: while it lasts, garbage collection keeps chunks younger than its begin. Raises StoreBusy."""
+        return self._process_lock.share(self._clock)
+
+    def hold_for_collection(self) -> Hold:
+        """Exclusive hold for garbage collection. Raises StoreBusy when another process writes or a collection runs."""
+        return self._process_lock.exclude()
+
+    def oldest_writer(self) -> float | None:
+        """Begin of the oldest shared hold in this process, seconds since the epoch."""
+        return self._process_lock.oldest()
+
+    def load_gc_status(self) -> dict[str, Any] | None:
+        """What the last successful garbage collection wrote; None when there is none or it cannot be understood."""
+        with translated("reading", GC_STATUS):
+            if dirs.regular(self._base, GC_STATUS) is None:
+                return None
+            descriptor = dirs.open_regular(self._base, GC_STATUS)
+            try:
+                raw = dirs.read_all(descriptor)
+            finally:
+                os.close(descriptor)
+        try:
+            status = json.loads(raw)
+        except ValueError:
+            return None
+        return status if isinstance(status, dict) else None
+
+    def save_gc_status(self, status: dict[str, Any]) -> None:
+        """Replace the status as a whole."""
+        raw = json.dumps(status, separators=(",", ":")).encode()
+        with translated("writing", GC_STATUS):
+            replace_file(self._base, GC_STATUS, raw, owner=self._owner, sync=self._sync_level)
+
+    def space(self) -> Space:
+        """Bytes of the file system as its statvfs tells; `available` is what a process without privileges can still use."""
+        with translated("looking at", str(self._base_path)):
+            found = os.fstatvfs(self._base)
+        block = found.f_frsize
+        return Space(found.f_blocks * block, (found.f_blocks - found.f_bfree) * block, found.f_bavail * block)
+
+
+def _fits(store: FilesystemDatastore) -> Datastore:
+    """mypy checks here that the class is a Datastore."""
+    return store

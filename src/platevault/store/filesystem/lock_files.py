@@ -1,0 +1,143 @@
+"""Lock files of groups, snapshots and manifests, named and taken as Proxmox Backup Server does since 3.3.5.
+
+Source: spec formats §4.6, vectors names.json. The files lie outside the datastore, in a directory of this machine, so that a
+datastore may be removed under a lock. flock belongs to the open file: two threads that open the file each conflict as two
+processes do. A lock counts only if its path still names the locked inode, because removal of a snapshot removes its lock file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from platevault.clock import Clock
+from platevault.errors import Conflict
+from platevault.formats.names import GroupName, Namespace, SnapshotName
+from platevault.store.filesystem.trouble import translated
+
+MANIFEST_TIMEOUT_S = 5.0
+RETRY_S = 0.01  # between two attempts on a manifest lock; holders keep it for a few milliseconds
+LONGEST_NAME = 254  # a file name has at most 255 bytes; from 255 on names are hashed
+PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")
+
+
+class Locked(Conflict):
+    """Somebody else holds the lock. Facts: `path`."""
+
+
+class FileLock:
+    """One held flock."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor: int | None = descriptor
+        self.path = path
+
+    def release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove the lock file while it is held, then release: whoever waits for it finds that the inode is gone."""
+        if self._descriptor is not None:
+            self.path.unlink(missing_ok=True)
+        self.release()
+
+    def __enter__(self) -> FileLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+
+class LockFiles:
+    """The lock directory of one datastore."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self.directory = directory
+        self._clock = clock
+
+    def group(self, ns: Namespace, group: GroupName) -> FileLock:
+        """The exclusive lock on a group; raises Locked at once."""
+        return self._take(lock_path(ns, str(group)), shared=False, what=f"group '{group}'")
+
+    def snapshot(self, ns: Namespace, snapshot: SnapshotName, *, shared: bool) -> FileLock:
+        """The lock on a snapshot; raises Locked at once."""
+        return self._take(lock_path(ns, str(snapshot)), shared=shared, what=f"snapshot '{snapshot}'")
+
+    def manifest(self, ns: Namespace, snapshot: SnapshotName) -> FileLock:
+        """The exclusive lock on a manifest; waits up to 5 s, then raises Locked."""
+        path = lock_path(ns, f"{snapshot}/.index.json.lck")
+        deadline = self._clock.monotonic() + MANIFEST_TIMEOUT_S
+        while True:
+            try:
+                return self._take(path, shared=False, what=f"manifest of '{snapshot}'")
+            except Locked:
+                if self._clock.monotonic() >= deadline:
+                    raise
+                time.sleep(RETRY_S)
+
+    def forget_snapshot(self, ns: Namespace, snapshot: SnapshotName) -> None:
+        """Remove the lock file of a snapshot that is gone. The caller holds the lock: a waiter then finds another inode."""
+        (self.directory / lock_path(ns, str(snapshot))).unlink(missing_ok=True)
+
+    def _take(self, relative: str, *, shared: bool, what: str) -> FileLock:
+        path = self.directory / relative
+        with translated("locking", str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660)
+            try:
+                held = _try_flock(descriptor, shared=shared) and _same_inode(descriptor, path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        if not held:
+            os.close(descriptor)
+            raise Locked(f"{what} is locked by another operation", path=str(path))
+        return FileLock(descriptor, path)
+
+
+def _try_flock(descriptor: int, *, shared: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def _same_inode(descriptor: int, path: Path) -> bool:
+    mine = os.fstat(descriptor)
+    try:
+        named = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino)
+
+
+def lock_path(ns: Namespace, relative: str) -> str:
+    """Where the lock file of `relative` (`vm/100`, `vm/100/<time>`) lies below the lock directory of the datastore."""
+    folder = ":".join(ns.components)
+    name = escape(relative)
+    if len(name) > LONGEST_NAME:
+        name = f"hashed/{name[:80]}...{name[-80:]}-{hashlib.sha256(relative.encode()).hexdigest()}"
+    return f"{folder}/{name}" if folder else name
+
+
+def escape(text: str) -> str:
+    """The reference's escape: `/` to `-`, letters, digits, `_` and `.` as they are, other bytes as `\\x2d`; a leading `.` is escaped."""
+    return "".join(_escape_byte(byte, first=number == 0) for number, byte in enumerate(text.encode()))
+
+
+def _escape_byte(byte: int, *, first: bool) -> str:
+    if byte == ord("/"):
+        return "-"
+    if byte in PLAIN and not (first and byte == ord(".")):
+        return chr(byte)
+    return f"\\x{byte:02x}"
