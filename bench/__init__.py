@@ -1,0 +1,1 @@
+"""Measurements, one module a figure; see README.md."""
