@@ -1,6 +1,6 @@
 """A raw backup client with ready-made chunks, so that a measurement shows the server and not a client's reading and hashing.
 
-Run as a process (`python -m bench.sender BACKUP_ID KIND BYTES`): prepares its chunks, prints `ready`, waits for a line on standard input, sends.
+As a process, `python -m bench.sender BACKUP_ID KIND BYTES` prepares its chunks, prints `ready`, waits for a line on standard input, sends.
 Kinds: plain, encrypted (random bytes that look like it: the server cannot tell), zstd (compressible).
 """
 
