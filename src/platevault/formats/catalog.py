@@ -1,0 +1,232 @@
+"""Catalog `catalog.pcat1`: the names in the archives of a snapshot, for listing without reading the archives.
+
+Source: spec formats §7. A stream: magic, directory tables (children before parents), offset of the root table. The writer streams;
+the reader needs random access by a function `read(offset, size)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from platevault.errors import Corrupt, Invalid
+
+MAGIC = bytes.fromhex("91fd60f9c46758d5")
+POINTER_BYTES = 8
+MAX_NAME_BYTES = 4095
+MAX_TABLE_BYTES = 256 * 1024 * 1024
+MAX_VARINT_BYTES = 10
+
+
+class CorruptCatalog(Corrupt):
+    """The bytes are no catalog."""
+
+
+class EntryKind(Enum):
+    """Kinds of directory entries; the value is the byte in the table."""
+
+    DIRECTORY = b"d"
+    FILE = b"f"
+    SYMLINK = b"l"
+    HARDLINK = b"h"
+    BLOCK = b"b"
+    CHARACTER = b"c"
+    FIFO = b"p"
+    SOCKET = b"s"
+
+
+_BY_BYTE = {kind.value[0]: kind for kind in EntryKind}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. `size` in bytes and `mtime` in Unix seconds for files only; `table`: offset of a directory's own table."""
+
+    kind: EntryKind
+    name: bytes
+    size: int = 0
+    mtime: int = 0
+    table: int = 0
+
+
+def encode_unsigned(value: int) -> bytes:
+    """7 bits a byte, least significant first, bit 7 set if more follow; at most 64 bits."""
+    if not 0 <= value < 2**64:
+        raise Invalid(f"{value} does not fit into 64 bits")
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def encode_signed(value: int) -> bytes:
+    """As unsigned for >= 0; a negative number is its magnitude in groups that all have bit 7 set, then one zero byte."""
+    if value >= 0:
+        return encode_unsigned(value)
+    magnitude, out = -value, bytearray()
+    while magnitude:
+        out.append(magnitude & 0x7F | 0x80)
+        magnitude >>= 7
+    out.append(0)
+    return bytes(out)
+
+
+def decode_unsigned(data: bytes, position: int) -> tuple[int, int]:
+    """Value and position behind it. Raises CorruptCatalog."""
+    value = 0
+    for number in range(MAX_VARINT_BYTES):
+        byte = _byte(data, position + number)
+        value |= (byte & 0x7F) << (7 * number)
+        if byte < 0x80:
+            if value >= 2**64:
+                break
+            return value, position + number + 1
+    raise CorruptCatalog("catalog: number is too long")
+
+
+def decode_signed(data: bytes, position: int) -> tuple[int, int]:
+    """Value and position behind it. Raises CorruptCatalog."""
+    value = 0
+    for number in range(MAX_VARINT_BYTES + 1):
+        byte = _byte(data, position + number)
+        if byte == 0 and number:
+            return -value, position + number + 1
+        value |= (byte & 0x7F) << (7 * number)
+        if byte < 0x80:
+            if value >= 2**63:
+                break
+            return value, position + number + 1
+    raise CorruptCatalog("catalog: number is too long")
+
+
+def _byte(data: bytes, position: int) -> int:
+    if position >= len(data):
+        raise CorruptCatalog("catalog: cut off")
+    return data[position]
+
+
+class CatalogWriter:
+    """Writes a catalog while an archive is being made: `start_directory`, entries, `end_directory`, nested; then `finish`.
+
+    Memory: the open directories only.
+    """
+
+    def __init__(self, sink: Callable[[bytes], object]) -> None:
+        self._sink = sink
+        self._offset = 0
+        # Finished entries, or head and table offset of a child directory: its distance is known when the parent's table stands.
+        self._open: list[tuple[bytes, list[bytes | tuple[bytes, int]]]] = [(b"", [])]
+        self._write(MAGIC)
+
+    def _write(self, data: bytes) -> None:
+        self._sink(data)
+        self._offset += len(data)
+
+    def start_directory(self, name: bytes) -> None:
+        """Enter a directory; on the first level the name of the archive on the server, e.g. `root.pxar.didx`."""
+        self._check(name)
+        self._open.append((name, []))
+
+    def end_directory(self) -> None:
+        """Leave it: its table is written, its entry goes into the parent's."""
+        if len(self._open) < 2:
+            raise Invalid("catalog: no directory is open")
+        name, entries = self._open.pop()
+        start = self._table(entries)
+        self._open[-1][1].append((b"d" + encode_unsigned(len(name)) + name, start))
+
+    def add_file(self, name: bytes, size: int, mtime: int) -> None:
+        self._add(EntryKind.FILE, name, encode_unsigned(size) + encode_signed(mtime))
+
+    def add(self, kind: EntryKind, name: bytes) -> None:
+        """A symlink, hard link, device, fifo or socket."""
+        self._add(kind, name, b"")
+
+    def _add(self, kind: EntryKind, name: bytes, rest: bytes) -> None:
+        self._check(name)
+        self._open[-1][1].append(kind.value + encode_unsigned(len(name)) + name + rest)
+
+    @staticmethod
+    def _check(name: bytes) -> None:
+        if not name or len(name) > MAX_NAME_BYTES or b"/" in name:
+            raise Invalid(f"catalog: impossible name {name[:64]!r}")
+
+    def _table(self, entries: list[bytes | tuple[bytes, int]]) -> int:
+        start = self._offset
+        parts = [encode_unsigned(len(entries))]
+        for entry in entries:
+            if isinstance(entry, tuple):
+                head, child = entry
+                parts.append(head + encode_unsigned(start - child))
+            else:
+                parts.append(entry)
+        body = b"".join(parts)
+        self._write(encode_unsigned(len(body)) + body)
+        return start
+
+    def finish(self) -> int:
+        """Write root table and pointer; returns the length of the catalog in bytes."""
+        if len(self._open) != 1:
+            raise Invalid("catalog: a directory is still open")
+        root = self._table(self._open[0][1])
+        self._write(root.to_bytes(POINTER_BYTES, "little"))
+        return self._offset
+
+
+class CatalogReader:
+    """Reads tables by `read(offset, size)`, which gives exactly that many bytes of a catalog of `size` bytes."""
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        self._read, self._size = read, size
+        if size < len(MAGIC) + 2 + POINTER_BYTES or read(0, len(MAGIC)) != MAGIC:
+            raise CorruptCatalog("not a catalog")
+        self.root = int.from_bytes(read(size - POINTER_BYTES, POINTER_BYTES), "little")
+
+    def entries(self, table: int) -> list[Entry]:
+        """All entries of the table at this offset. Raises CorruptCatalog."""
+        last = self._size - POINTER_BYTES
+        if not len(MAGIC) <= table < last:
+            raise CorruptCatalog("catalog: table outside of the catalog")
+        head = self._read(table, min(MAX_VARINT_BYTES, last - table))
+        length, start = decode_unsigned(head, 0)
+        if length > min(MAX_TABLE_BYTES, last - table - start):
+            raise CorruptCatalog("catalog: table is too long", expected=last - table - start, got=length)
+        data = self._read(table + start, length)
+        return list(_parse_table(data, table))
+
+    def walk(self, table: int | None = None, path: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
+        """Every entry with its path, depth first, in stored order. Child tables stand before their parents, so it ends."""
+        pending = [(path, entry) for entry in reversed(self.entries(self.root if table is None else table))]
+        while pending:
+            parent, entry = pending.pop()
+            name = parent + b"/" + entry.name if parent else entry.name
+            yield name, entry
+            if entry.kind is EntryKind.DIRECTORY:
+                pending.extend((name, child) for child in reversed(self.entries(entry.table)))
+
+
+def _parse_table(data: bytes, table: int) -> Iterator[Entry]:
+    count, position = decode_unsigned(data, 0)
+    for _ in range(count):
+        kind = _BY_BYTE.get(_byte(data, position))
+        if kind is None:
+            raise CorruptCatalog("catalog: unknown kind of entry")
+        length, position = decode_unsigned(data, position + 1)
+        name, position = data[position : position + length], position + length
+        if position > len(data) or not 1 <= length <= MAX_NAME_BYTES or b"/" in name:
+            raise CorruptCatalog("catalog: impossible name")
+        size = mtime = child = 0
+        if kind is EntryKind.DIRECTORY:
+            distance, position = decode_unsigned(data, position)
+            child = table - distance
+            if distance == 0 or child < len(MAGIC):
+                raise CorruptCatalog("catalog: directory points nowhere")
+        elif kind is EntryKind.FILE:
+            size, position = decode_unsigned(data, position)
+            mtime, position = decode_signed(data, position)
+        yield Entry(kind, name, size, mtime, child)
+    if position != len(data):
+        raise CorruptCatalog("catalog: table does not end after its entries")
