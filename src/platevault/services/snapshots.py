@@ -6,6 +6,7 @@ for as long as the version of its snapshot stays the same; nothing is kept for a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -136,7 +137,7 @@ def _read(store: Datastore, ns: Namespace, entry: SnapshotEntry, owner: str | No
 
 def _describe(ns: Namespace, entry: SnapshotEntry, owner: str | None, names: dict[str, int], manifest: Manifest | None) -> SnapshotInfo:
     files = _files(names, manifest)
-    unprotected: dict[str, Any] = manifest.unprotected if manifest else {}
+    unprotected: Mapping[str, Any] = manifest.unprotected if manifest else {}
     return SnapshotInfo(
         ns=ns,
         name=entry.name,
@@ -156,7 +157,8 @@ def _files(names: dict[str, int], manifest: Manifest | None) -> tuple[FileInfo, 
     if manifest is None:
         return tuple(FileInfo(name) for name in names)
     listed = [FileInfo(file.filename, file.size, file.crypt_mode) for file in manifest.files]
-    listed.append(FileInfo(MANIFEST_NAME, names.get(MANIFEST_NAME), CryptMode.NONE))
+    signed = CryptMode.SIGN_ONLY if manifest.signature else CryptMode.NONE
+    listed.append(FileInfo(MANIFEST_NAME, names.get(MANIFEST_NAME), signed))
     told = {file.filename for file in listed}
     return (*listed, *(FileInfo(name) for name in names if name not in told))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from platevault.clock import Clock
@@ -155,7 +155,7 @@ def _is_wanted(run: _Run, name: SnapshotName, manifest: Manifest) -> bool:
 def _note(run: _Run, ns: Namespace, name: SnapshotName, outcome: Outcome) -> Outcome:
     state = {"state": outcome.value, "upid": run.upid}
     try:
-        run.store.update_manifest(ns, name, lambda old: replace(old, unprotected={**old.unprotected, "verify_state": state}))
+        run.store.update_manifest(ns, name, lambda old: old.with_unprotected(verify_state=state))
     except PlatevaultError as error:
         run.task.log(f"verify {run.store.name}:{name} - the result could not be stored: {error}")
         return Outcome.FAILED
@@ -182,23 +182,20 @@ def _check_blob(run: _Run, ns: Namespace, name: SnapshotName, file: ManifestFile
     raw = run.store.read_file(ns, name, file.filename)
     if len(raw) != file.size:
         raise Corrupt(f"wrong size ({len(raw)} != {file.size})", expected=file.size, got=len(raw))
-    if hashlib.sha256(raw).hexdigest() != file.csum:
-        raise Corrupt("wrong index checksum", expected=file.csum)
+    if hashlib.sha256(raw).hexdigest() != file.csum.lower():
+        raise Corrupt("wrong checksum", expected=file.csum)
     if file.crypt_mode is CryptMode.SIGN_ONLY:
         raise Corrupt("a blob cannot be of mode sign-only")
     blob.check_crc(raw)
     if not blob.kind_of(raw).is_encrypted:
-        blob.decode(raw, max_bytes=MAX_DECODED_BYTES)
-
-
-MAX_DECODED_BYTES = 128 * MIB  # what writers may give to the encoder (spec formats §2.5)
+        blob.decode(raw)
 
 
 def _check_archive(run: _Run, ns: Namespace, name: SnapshotName, file: ManifestFile) -> Outcome:
     index = run.store.open_index(ns, name, file.filename)
     if index.size != file.size:
         raise Corrupt(f"wrong size ({index.size} != {file.size})", expected=file.size, got=index.size)
-    if index.checksum().hex() != file.csum:
+    if index.checksum().hex() != file.csum.lower():
         raise Corrupt("wrong index checksum", expected=file.csum)
     start = run.clock.monotonic()
     tally = check_index(run.store.chunks, index, file.crypt_mode, run.known, run.task, workers=run.workers)

@@ -13,17 +13,16 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 
 from platevault.clock import Clock
 from platevault.errors import Conflict
 from platevault.formats.names import GroupName, Namespace, SnapshotName
+from platevault.formats.upid import escape_id
 from platevault.store.filesystem.trouble import translated
 
 MANIFEST_TIMEOUT_S = 5.0
 RETRY_S = 0.01  # between two attempts on a manifest lock; holders keep it for a few milliseconds
 LONGEST_NAME = 254  # a file name has at most 255 bytes; from 255 on names are hashed
-PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")
 
 
 class Locked(Conflict):
@@ -51,7 +50,7 @@ class FileLock:
     def __enter__(self) -> FileLock:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
@@ -124,20 +123,7 @@ def _same_inode(descriptor: int, path: Path) -> bool:
 def lock_path(ns: Namespace, relative: str) -> str:
     """Where the lock file of `relative` (`vm/100`, `vm/100/<time>`) lies below the lock directory of the datastore."""
     folder = ":".join(ns.components)
-    name = escape(relative)
+    name = escape_id(relative)
     if len(name) > LONGEST_NAME:
         name = f"hashed/{name[:80]}...{name[-80:]}-{hashlib.sha256(relative.encode()).hexdigest()}"
     return f"{folder}/{name}" if folder else name
-
-
-def escape(text: str) -> str:
-    """The reference's escape: `/` to `-`, letters, digits, `_` and `.` as they are, other bytes as `\\x2d`; a leading `.` is escaped."""
-    return "".join(_escape_byte(byte, first=number == 0) for number, byte in enumerate(text.encode()))
-
-
-def _escape_byte(byte: int, *, first: bool) -> str:
-    if byte == ord("/"):
-        return "-"
-    if byte in PLAIN and not (first and byte == ord(".")):
-        return chr(byte)
-    return f"\\x{byte:02x}"

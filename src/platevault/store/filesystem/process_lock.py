@@ -13,7 +13,6 @@ import fcntl
 import os
 import threading
 import weakref
-from types import TracebackType
 
 from platevault.clock import Clock
 from platevault.errors import Conflict
@@ -39,7 +38,7 @@ class Hold:
     def __enter__(self) -> Hold:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
