@@ -1,0 +1,1 @@
+"""Checks of the machine, the state and the datastores, each with what to do about it."""
