@@ -14,6 +14,7 @@ import typer
 
 from platevault.api.route import Route
 from platevault.api.table import ROUTES
+from platevault.cli.exit_codes import DONE, EXIT_CODES, FAILED, INCOMPLETE, INTERRUPTED
 from platevault.cli.main import app
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -77,10 +78,22 @@ def _cell(text: str) -> str:
 
 def cli_page() -> str:
     """One section a command, in the order of their names."""
-    lines = [NOTE, "# Command line", "", "Every command understands `--help`."]
+    lines = [NOTE, "# Command line", "", "Every command understands `--help`.", "", *_exit_status()]
     for words, command in _commands(typer.main.get_command(app), ("platevault",)):
         lines += ["", f"## {' '.join(words)}", "", *_help(command), "", *_parameters(words, command)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _exit_status() -> list[str]:
+    ours = [(code, meaning) for code, meaning in EXIT_CODES.values()]
+    others = [
+        (DONE, "done"),
+        (FAILED, "something else failed; `-v` shows where"),
+        (INCOMPLETE, "the backup was written, but some files could not be read"),
+        (INTERRUPTED, "interrupted by Ctrl-C"),
+    ]
+    rows = [f"| {code} | {meaning} |" for code, meaning in sorted(ours + others)]
+    return ["## Exit status", "", "| Status | Meaning |", "|---|---|", *rows]
 
 
 def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
