@@ -28,7 +28,11 @@ class LinkClosed(Unavailable):
 class TlsLink:
     """One TLS connection. `_tls_lock` protects the SSL object and both BIOs, `_send_lock` the order of bytes on the socket."""
 
-    def __init__(self, sock: socket.socket, ssl_object: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+    def __init__(
+        self, sock: socket.socket, ssl_object: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, early: bytes = b""
+    ) -> None:
+        """early: bytes that were decrypted already; they come first out of `receive` and `receive_ready`."""
+        self._early = early
         self._sock = sock
         self._tls = ssl_object
         self._incoming = incoming
@@ -157,6 +161,9 @@ class TlsLink:
     def _decrypt(self, view: memoryview) -> int:
         """Decrypted bytes now in `view`. OpenSSL gives one record of at most 16 KiB a call, hence the loop."""
         filled, size = 0, len(view)
+        if self._early:
+            filled = min(size, len(self._early))
+            view[:filled], self._early = self._early[:filled], self._early[filled:]
         with self._tls_lock:
             read = self._tls.read
             try:
