@@ -1,0 +1,211 @@
+"""Tasks: long work with a log, known by its UPID (spec rest-api §7).
+
+A task runs in a thread of its own (`start`), or in the thread of a session (`begin`). Rows and log lines live in the state
+database; lines are collected and written several times a second, and at once when somebody reads the log. A task whose process
+has died is shown as stopped with status `unknown`, never as running.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from platevault.clock import Clock
+from platevault.config.database import Database
+from platevault.errors import Aborted, NotFound, PlatevaultError
+from platevault.formats.upid import Upid
+from platevault.services.task_log import LogWriter, stamp
+from platevault.services.task_rows import TaskRow, TaskRows
+
+log = logging.getLogger(__name__)
+
+ABORTED = "abort requested - aborting task"
+
+
+class NoSuchTask(NotFound):
+    """Nothing is known of this UPID."""
+
+
+class Task:
+    """A running task as its work sees it. Safe to use from several threads."""
+
+    def __init__(
+        self, upid: Upid, writer: LogWriter, clock: Clock, done: Callable[[Task, str], None], on_abort: Callable[[], None]
+    ) -> None:
+        self.upid = upid
+        self._writer, self._clock, self._done, self._on_abort = writer, clock, done, on_abort
+        self._abort = threading.Event()
+        self._lock = threading.Lock()
+        self._finished = False
+        self.warnings = 0
+
+    def log(self, text: str) -> None:
+        """Add lines to the log; a line of its own for each line of the text."""
+        moment = stamp(self._clock.now())
+        for line in text.splitlines() or [""]:
+            self._writer.add(str(self.upid), f"{moment}: {line}")
+
+    def warn(self, text: str) -> None:
+        """A line that also counts: the task ends with WARNINGS."""
+        with self._lock:
+            self.warnings += 1
+        self.log(f"WARN: {text}")
+
+    @property
+    def abort_requested(self) -> bool:
+        return self._abort.is_set()
+
+    def check_abort(self) -> None:
+        """Raises Aborted when somebody asked for the task to stop."""
+        if self._abort.is_set():
+            raise Aborted(ABORTED)
+
+    def request_abort(self) -> None:
+        """Ask it to stop; returns at once."""
+        self._abort.set()
+        self._on_abort()
+
+    def finish(self, error: str | None = None) -> str:
+        """End it, once; returns the status. `error`: one line, None for success."""
+        with self._lock:
+            if self._finished:
+                return ""
+            self._finished = True
+        status = error or (f"WARNINGS: {self.warnings}" if self.warnings else "OK")
+        status = " ".join(status.split())
+        self.log(f"TASK {status}" if error is None else f"TASK ERROR: {status}")
+        self._done(self, status)
+        return status
+
+
+class Tasks:
+    """All tasks of this state database; `_lock` protects those that run in this process."""
+
+    def __init__(self, database: Database, clock: Clock, node: str) -> None:
+        self._clock, self._node = clock, node
+        self._pid, self._pstart = os.getpid(), process_start(os.getpid()) or 0
+        self._counter = itertools.count(1)
+        self._lock = threading.Lock()
+        self._running: dict[str, Task] = {}
+        self.rows = TaskRows(database)
+        self._writer = LogWriter(database, self._look_for_aborts)
+        self._end_orphans()
+
+    # --- running ---
+
+    def begin(self, worker_type: str, worker_id: str | None, auth_id: str, on_abort: Callable[[], None] = lambda: None) -> Task:
+        """A task whose work is done by the caller, who must `finish` it. `on_abort` is called from any thread."""
+        upid = Upid(self._node, self._pid, self._pstart, next(self._counter), int(self._clock.now()), worker_type, worker_id, auth_id)
+        task = Task(upid, self._writer, self._clock, self._ended, on_abort)
+        self.rows.add(upid)
+        with self._lock:
+            self._running[str(upid)] = task
+        return task
+
+    def start(
+        self,
+        worker_type: str,
+        worker_id: str | None,
+        auth_id: str,
+        run: Callable[[Task], None],
+        *,
+        on_end: Callable[[Upid, str], None] | None = None,
+    ) -> Upid:
+        """Run the work in a thread; returns at once. `on_end` is told the status when it is over."""
+        task = self.begin(worker_type, worker_id, auth_id)
+        name = f"task-{worker_type}"
+        threading.Thread(target=self._work, args=(task, run, on_end), name=name, daemon=True).start()
+        return task.upid
+
+    def _work(self, task: Task, run: Callable[[Task], None], on_end: Callable[[Upid, str], None] | None) -> None:
+        status = task.finish(self.outcome(task, run))
+        if on_end is not None:
+            try:
+                on_end(task.upid, status)
+            except PlatevaultError:
+                log.exception("end of task %s could not be recorded", task.upid)
+
+    @staticmethod
+    def outcome(task: Task, run: Callable[[Task], None]) -> str | None:
+        """Error text of the work, None for success."""
+        try:
+            run(task)
+        except PlatevaultError as error:
+            return error.message
+        except Exception as error:
+            log.exception("task %s failed", task.upid)
+            return f"internal error: {type(error).__name__}: {error}"
+        return None
+
+    def _ended(self, task: Task, status: str) -> None:
+        key = str(task.upid)
+        try:
+            self._writer.flush()
+            self._writer.forget(key)
+            self.rows.end(key, int(self._clock.now()), status)
+        except PlatevaultError:
+            log.exception("end of task %s could not be written", key)
+        finally:
+            with self._lock:
+                self._running.pop(key, None)
+
+    # --- looking ---
+
+    def find(self, upid: str) -> TaskRow | None:
+        return self.rows.find(upid)
+
+    def log_lines(self, upid: str, start: int, limit: int) -> tuple[list[tuple[int, str]], int]:
+        """Lines (number from 1, text) from `start` on, and the number of lines there are now. limit 0: all. Raises NoSuchTask."""
+        if self.rows.find(upid) is None:
+            raise NoSuchTask(f"no such task '{upid[:128]}'")
+        self._writer.flush()
+        return self._writer.read(upid, start, limit)
+
+    def is_running(self, upid: str) -> bool:
+        row = self.rows.find(upid)
+        return row is not None and row.is_running
+
+    def running(self) -> list[Task]:
+        """Tasks of this process."""
+        with self._lock:
+            return list(self._running.values())
+
+    # --- stopping ---
+
+    def abort(self, upid: str) -> None:
+        """Ask a task to stop, in whatever process it runs; a finished or unknown one is left alone."""
+        with self._lock:
+            task = self._running.get(upid)
+        if task is not None:
+            task.request_abort()
+        else:
+            self.rows.request_abort(upid)
+
+    def _look_for_aborts(self) -> None:
+        """Called by the log writer now and then: somebody may have asked through another process."""
+        with self._lock:
+            running = dict(self._running)
+        for upid in self.rows.abort_requests(running.keys()):
+            running[upid].request_abort()
+
+    def close(self) -> None:
+        """Write what is still in memory. Running tasks are not stopped."""
+        self._writer.close()
+
+    def _end_orphans(self) -> None:
+        for row in self.rows.unfinished():
+            if row.node == self._node and process_start(row.pid) != row.pstart:
+                self.rows.end(row.upid, row.start, "unknown")
+
+
+def process_start(pid: int) -> int | None:
+    """Start of a process in clock ticks since boot: with the pid it names a process for good. None when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
