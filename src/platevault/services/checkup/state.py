@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from platevault.config.database import Database, DatabaseFailed
+from platevault.config.tables import task
 from platevault.services.certificate import Certificate
 from platevault.services.checkup.finding import Finding, error, ok, warning
 
@@ -31,6 +34,13 @@ def check_database(database: Database) -> Finding:
     except DatabaseFailed as problem:
         return error("state database", str(problem), advice)
     return ok("state database", "sound") if found == ["ok"] else error("state database", "; ".join(found), advice)
+
+
+def newest_task_start(database: Database) -> float | None:
+    """When the newest task began, in seconds since the epoch; None when there was none."""
+    with database.read() as connection:
+        found = connection.execute(select(func.max(task.c.start))).scalar_one_or_none()
+    return None if found is None else float(found)
 
 
 def check_certificate(certificate: Certificate, now: float) -> Finding:
