@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from platevault.clock import Clock
@@ -44,7 +45,7 @@ class FileLock:
     def remove(self) -> None:
         """Remove the lock file while it is held, then release: whoever waits for it finds that the inode is gone."""
         if self._descriptor is not None:
-            self.path.unlink(missing_ok=True)
+            _drop(self.path)
         self.release()
 
     def __enter__(self) -> FileLock:
@@ -83,7 +84,7 @@ class LockFiles:
 
     def forget_snapshot(self, ns: Namespace, snapshot: SnapshotName) -> None:
         """Remove the lock file of a snapshot that is gone. The caller holds the lock: a waiter then finds another inode."""
-        (self.directory / lock_path(ns, str(snapshot))).unlink(missing_ok=True)
+        _drop(self.directory / lock_path(ns, str(snapshot)))
 
     def _take(self, relative: str, *, shared: bool, what: str) -> FileLock:
         path = self.directory / relative
@@ -99,6 +100,11 @@ class LockFiles:
             os.close(descriptor)
             raise Locked(f"{what} is locked by another operation", path=str(path))
         return FileLock(descriptor, path)
+
+
+def _drop(path: Path) -> None:
+    with suppress(OSError):  # a lock file that stays is harmless: it is empty and nobody holds it
+        path.unlink()
 
 
 def _try_flock(descriptor: int, *, shared: bool) -> bool:
