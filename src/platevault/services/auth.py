@@ -209,4 +209,3 @@ def split_token(authorization: str) -> tuple[str, str]:
     except Invalid as error:
         raise AuthenticationFailed(error.message) from error
     return tokenid, unquote(secret)
-
