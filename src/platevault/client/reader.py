@@ -39,6 +39,10 @@ class SnapshotReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection; chunks still awaited fail with Unavailable. Harmless twice."""
         self._session.close()
 
     def _fetch_manifest(self) -> Manifest:

@@ -1,0 +1,114 @@
+"""Bring one archive of a snapshot back, whatever its kind.
+
+Source: spec wire-protocol §6.5, formats §4.3.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from platevault.client.archive_reader import ArchiveStream
+from platevault.client.reader import SnapshotReader
+from platevault.client.restore_image import CannotWrite, restore_image, stream_image
+from platevault.client.restore_tree import restore_tree
+from platevault.client.statistics import Progress
+from platevault.client.workers import Workers
+from platevault.errors import Conflict
+from platevault.formats import manifest
+from platevault.formats.names import MANIFEST_NAME, ArchiveKind, archive_kind, server_name
+
+COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """`patterns` choose entries of a .pxar; none means all."""
+
+    patterns: tuple[str, ...] = ()
+    overwrite: bool = False
+    allow_existing_dirs: bool = False
+
+
+def restore_archive(
+    reader: SnapshotReader,
+    archive: str,
+    target: Path | None,
+    stream: BinaryIO,
+    options: RestoreOptions,
+    progress: Progress,
+    *,
+    warn: Callable[[str], None],
+) -> None:
+    """Restore `archive` (a client's or a server's name) to `target`, or into `stream` when that is None.
+
+    Raises NotFound when the snapshot has no such archive, Conflict when the target exists, CannotWrite, Corrupt, MissingKey.
+    """
+    name = server_name(archive)
+    if archive_kind(name) is ArchiveKind.BLOB:
+        data = manifest.to_json(reader.manifest) if name == MANIFEST_NAME else reader.blob(name)
+        _write_blob(data, target, stream, overwrite=options.overwrite)
+        return
+    workers = Workers()
+    try:
+        if archive_kind(name) is ArchiveKind.FIXED:
+            if target is None:
+                stream_image(reader, name, stream, workers, progress)
+            else:
+                restore_image(reader, name, target, workers, progress, overwrite=options.overwrite)
+        elif target is None or not name.endswith(".pxar.didx"):
+            _copy(reader, name, target, stream, workers, progress, overwrite=options.overwrite)
+        else:
+            restore_tree(
+                reader,
+                name,
+                target,
+                options.patterns,
+                workers,
+                progress,
+                overwrite=options.overwrite,
+                allow_existing_dirs=options.allow_existing_dirs,
+                warn=warn,
+            )
+    finally:
+        reader.close()
+        workers.stop(drop=True)
+
+
+def _write_blob(data: bytes, target: Path | None, stream: BinaryIO, *, overwrite: bool) -> None:
+    if target is None:
+        stream.write(data)
+        stream.flush()
+        return
+    with _create(target, overwrite=overwrite) as file:
+        file.write(data)
+
+
+def _copy(
+    reader: SnapshotReader, name: str, target: Path | None, stream: BinaryIO, workers: Workers, progress: Progress, *, overwrite: bool
+) -> None:
+    """The bytes of a stream archive as they are, e.g. a .pxar for another program."""
+    source = ArchiveStream(reader, name, workers, progress)
+    progress.begin(name, source.size)
+    out = stream if target is None else _create(target, overwrite=overwrite)
+    try:
+        while piece := source.read(COPY_BYTES):
+            out.write(piece)
+        out.flush()
+    finally:
+        if target is not None:
+            out.close()
+    progress.end()
+
+
+def _create(path: Path, *, overwrite: bool) -> BinaryIO:
+    try:
+        mode = os.O_TRUNC if overwrite else os.O_EXCL
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o600), "wb")
+    except FileExistsError as error:
+        raise Conflict(f"{path} exists: give another target, or --overwrite", path=path) from error
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror}", path=path) from error
