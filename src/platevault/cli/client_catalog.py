@@ -1,0 +1,60 @@
+"""`platevault catalog dump`: the names in a snapshot, without reading its archives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from platevault.cli.client_key_options import KeyFdOption, KeyFileOption, KeyOptions, reading_key
+from platevault.cli.client_options import FingerprintOption, NamespaceOption, OutputOption, RepositoryOption, VerboseOption, open_client
+from platevault.cli.output import OutputFormat, output
+
+if TYPE_CHECKING:
+    from platevault.formats.catalog import CatalogReader
+
+app = typer.Typer(no_args_is_help=True, help="Look into the catalog of a snapshot.")
+
+
+@app.command()
+def dump(
+    snapshot: Annotated[str, typer.Argument(help="TYPE/ID/TIME, or TYPE/ID for its newest snapshot.")],
+    repository: RepositoryOption = None,
+    fingerprint: FingerprintOption = None,
+    namespace: NamespaceOption = "",
+    keyfile: KeyFileOption = None,
+    keyfd: KeyFdOption = None,
+    chosen: OutputOption = OutputFormat.TEXT,
+    verbose: VerboseOption = False,
+) -> None:
+    """Print every entry of the catalog: kind, path, and for files size and time."""
+    from platevault.client.archive_reader import ArchiveFile
+    from platevault.client.reader import SnapshotReader
+    from platevault.client.snapshots import resolve_snapshot
+    from platevault.formats.catalog import CatalogReader
+    from platevault.formats.names import CATALOG_NAME
+
+    client = open_client(repository, fingerprint, namespace)
+    key = reading_key(KeyOptions(keyfile, keyfd))
+    name = resolve_snapshot(lambda: client.rest, client.repository.store, client.ns, snapshot)
+    with SnapshotReader(client.open_reader(name), key) as reader:
+        file = ArchiveFile(reader, CATALOG_NAME)
+        entries = list(_entries(CatalogReader(file.read_at, file.size)))
+    output(chosen).value(entries, "\n".join(_line(entry) for entry in entries))
+
+
+def _entries(reader: CatalogReader) -> Iterator[dict[str, Any]]:
+    from platevault.formats.catalog import EntryKind
+
+    for path, entry in reader.walk():
+        item: dict[str, Any] = {"kind": entry.kind.value.decode(), "path": os.fsdecode(path).encode("utf-8", "replace").decode()}
+        if entry.kind is EntryKind.FILE:
+            item |= {"size": entry.size, "mtime": entry.mtime}
+        yield item
+
+
+def _line(entry: dict[str, Any]) -> str:
+    tail = f" {entry['size']} {entry['mtime']}" if "size" in entry else ""
+    return f'{entry["kind"]} "{entry["path"]}"{tail}'

@@ -1,0 +1,58 @@
+"""Secrets from the environment: as they are, from a descriptor, a file, or the output of a command.
+
+Source: the variables of proxmox-backup-client: NAME, NAME_FD, NAME_FILE, NAME_CMD, the first that is set counts; of the last three the first
+line is taken.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from platevault.errors import Forbidden, Invalid
+
+COMMAND_TIMEOUT_S = 120  # a password manager may ask somebody
+
+
+def secret_from(name: str, environment: Mapping[str, str]) -> str | None:
+    """The secret, or None when no variable is set. Raises Invalid when the one that is set cannot be read."""
+    if name in environment:
+        return environment[name]
+    try:
+        if f"{name}_FD" in environment:
+            with os.fdopen(int(environment[f"{name}_FD"]), "rb") as file:
+                return _first_line(file.read())
+        if f"{name}_FILE" in environment:
+            return _first_line(Path(environment[f"{name}_FILE"]).read_bytes())
+        if f"{name}_CMD" in environment:
+            return _first_line(_run(environment[f"{name}_CMD"]))
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise Invalid(f"{name}: the secret cannot be read: {error}") from error
+    return None
+
+
+def _run(command: str) -> bytes:
+    return subprocess.run(["/bin/sh", "-c", command], stdout=subprocess.PIPE, check=True, timeout=COMMAND_TIMEOUT_S).stdout
+
+
+def _first_line(raw: bytes) -> str:
+    return raw.split(b"\n", 1)[0].rstrip(b"\r").decode()
+
+
+def ask_secret(prompt: str, *, otherwise: str) -> str:
+    """Ask on the terminal without echo. Raises Forbidden with `otherwise` when there is no terminal."""
+    if not sys.stdin.isatty():
+        raise Forbidden(otherwise)
+    return getpass.getpass(f"{prompt}: ")
+
+
+def ask_new_secret(prompt: str, *, otherwise: str) -> str:
+    """Ask twice. Raises Invalid when the answers differ."""
+    first = ask_secret(prompt, otherwise=otherwise)
+    if first != ask_secret(f"{prompt} again", otherwise=otherwise):
+        raise Invalid("the two entries differ")
+    return first
