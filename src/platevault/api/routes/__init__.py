@@ -1,0 +1,1 @@
+"""The endpoints, one topic a file; each module has its ROUTES, `api.table` collects them."""

@@ -1,0 +1,106 @@
+"""Lists of groups, snapshots and files of a datastore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from platevault.api.content_access import AUDIT, READ, owns, require_owner, sees_all
+from platevault.api.content_params import NsParams, SnapshotParams
+from platevault.api.route import Call, Route
+from platevault.api.types import BackupId, BackupTypeText
+from platevault.errors import NotFound
+from platevault.formats.names import BackupType, Namespace
+from platevault.services.snapshots import FileInfo, GroupInfo, SnapshotInfo, list_group_snapshots, list_groups, list_snapshots
+from platevault.store.datastore import Datastore
+
+
+class SnapshotFilter(NsParams):
+    backup_type: BackupTypeText | None = None
+    backup_id: BackupId | None = None
+
+
+class NoNamespace(NotFound):
+    """The namespace of a list is not there. Backup clients look for ENOENT."""
+
+
+def snapshots(call: Call, p: SnapshotFilter) -> list[dict[str, Any]]:
+    """The snapshots of a namespace, of one group or type when given; only own ones without Datastore.Audit."""
+    everything = sees_all(call, p.store, p.ns, [AUDIT])
+    store = call.app.datastores.get(p.store, "read")
+    require_namespace(store, p.ns)
+    found = list_snapshots(store, p.ns, BackupType(p.backup_type) if p.backup_type else None, p.backup_id)
+    return [snapshot_item(info) for info in found if everything or owns(call, info.owner)]
+
+
+def groups(call: Call, p: NsParams) -> list[dict[str, Any]]:
+    """The groups of a namespace; only own ones without Datastore.Audit."""
+    everything = sees_all(call, p.store, p.ns, [AUDIT])
+    store = call.app.datastores.get(p.store, "read")
+    require_namespace(store, p.ns)
+    found = list_groups(store, p.ns)
+    return [group_item(info) for info in found if info.backup_count and (everything or owns(call, info.owner))]
+
+
+def files(call: Call, p: SnapshotParams) -> list[dict[str, Any]]:
+    """The files of one snapshot."""
+    everything = sees_all(call, p.store, p.ns, [AUDIT, READ])
+    store = call.app.datastores.get(p.store, "read")
+    if not everything:
+        require_owner(call, store, p.ns, p.group)
+    info = next((info for info in list_group_snapshots(store, p.ns, p.group) if info.name == p.snapshot), None)
+    if info is None:
+        raise NotFound(f"snapshot '{p.snapshot}' does not exist")
+    if not info.finished:
+        raise NotFound(f"manifest not found for snapshot '{p.snapshot}'")
+    return [file_item(file) for file in info.files]
+
+
+def require_namespace(store: Datastore, ns: Namespace) -> None:
+    """Raises NoNamespace."""
+    if not store.namespace_exists(ns):
+        raise NoNamespace(f"unable to open namespace '{ns}' of datastore '{store.name}' - ENOENT: No such file or directory")
+
+
+def file_item(file: FileInfo) -> dict[str, Any]:
+    item: dict[str, Any] = {"filename": file.filename}
+    if file.crypt_mode is not None:
+        item["crypt-mode"] = file.crypt_mode.value
+    if file.size is not None:
+        item["size"] = file.size
+    return item
+
+
+def snapshot_item(info: SnapshotInfo) -> dict[str, Any]:
+    """The record Snapshot; what is not known is left out."""
+    item: dict[str, Any] = {
+        "backup-type": info.name.group.type.value,
+        "backup-id": info.name.group.id,
+        "backup-time": info.name.time,
+        "files": [file_item(file) for file in info.files],
+        "protected": info.protected,
+    }
+    optional = {"comment": info.comment, "fingerprint": info.fingerprint, "owner": info.owner, "size": info.size}
+    item |= {key: value for key, value in optional.items() if value is not None}
+    if info.verification is not None:
+        item["verification"] = {"state": info.verification.state, "upid": info.verification.upid}
+    return item
+
+
+def group_item(info: GroupInfo) -> dict[str, Any]:
+    """The record Group."""
+    item: dict[str, Any] = {
+        "backup-type": info.name.type.value,
+        "backup-id": info.name.id,
+        "last-backup": info.last_backup,
+        "backup-count": info.backup_count,
+        "files": list(info.files),
+    }
+    optional = {"owner": info.owner, "comment": info.comment}
+    return item | {key: value for key, value in optional.items() if value is not None}
+
+
+ROUTES = [
+    Route("GET", "/admin/datastore/{store}/snapshots", snapshots, SnapshotFilter, priority="P0"),
+    Route("GET", "/admin/datastore/{store}/groups", groups, NsParams, priority="P0"),
+    Route("GET", "/admin/datastore/{store}/files", files, SnapshotParams, priority="P0"),
+]
