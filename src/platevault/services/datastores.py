@@ -14,7 +14,8 @@ from typing import Literal
 
 from platevault.clock import Clock
 from platevault.config.datastores import DatastoreConfig, DatastoreConfigs, Maintenance, tuning_of
-from platevault.errors import Invalid, Unavailable
+from platevault.errors import Conflict, Invalid, Unavailable
+from platevault.store.filesystem import layout
 from platevault.store.filesystem.datastore import FilesystemDatastore
 from platevault.store.filesystem.options import SyncLevel
 
@@ -125,6 +126,20 @@ class Datastores:
             taken = Path(other.path)
             if path == taken or path in taken.parents or taken in path.parents:
                 raise Invalid(f"path '{config.path}' overlaps with datastore '{other.name}' at '{other.path}': choose another")
+
+    def remove(self, name: str, *, destroy: bool = False, digest: str | None = None) -> None:
+        """Forget a datastore, and with `destroy` remove all that is in it. Raises NoSuchEntry, StaleDigest, Conflict while in use.
+
+        The configuration goes first: nobody opens a datastore any more whose chunks are being removed.
+        """
+        config = self.configs.get(name)
+        active = self.active(name)
+        if active.read or active.write:
+            raise Conflict(f"datastore '{name}' is in use by {active.read + active.write} operations: try again when they have ended")
+        self.configs.delete(name, digest=digest)
+        self.forget(name)
+        if destroy:
+            layout.destroy(Path(config.path))
 
     def forget(self, name: str) -> None:
         """Close a datastore whose configuration is gone."""

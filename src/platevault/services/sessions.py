@@ -44,11 +44,16 @@ class Sessions:
     def drain(self, timeout_s: float) -> int:
         """Let running sessions end for at most so long, then abort the others; returns how many were aborted."""
         self._wait(timeout_s)
+        aborted = self.abort()
+        self._wait(ABORT_TIMEOUT_S)
+        return aborted
+
+    def abort(self) -> int:
+        """Tell all running sessions to stop, and return at once; how many were told."""
         with self._changed:
             left = list(self._running.values())
         for stop in left:
             stop()
-        self._wait(ABORT_TIMEOUT_S)
         return len(left)
 
     def _wait(self, timeout_s: float) -> None:
