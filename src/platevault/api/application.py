@@ -66,7 +66,7 @@ class Application:
             return Answer(error.status, error.text.encode())
         if target is None:
             return page(exchange.method, components)
-        if target.output not in Output:
+        if target.output not in frozenset(Output):
             return Answer(400, f"Unsupported output format '{target.output}'.".encode())
         route, place = self._router.find(exchange.method, target.components)
         return await self._in_api(exchange, target, route, place)

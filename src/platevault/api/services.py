@@ -8,6 +8,7 @@ from platevault.clock import Clock
 from platevault.config.database import Database
 from platevault.config.settings import Settings
 from platevault.services.access import Access
+from platevault.services.accounts import Accounts
 from platevault.services.auth import Auth
 from platevault.services.certificate import Certificate
 from platevault.services.datastores import Datastores
@@ -26,6 +27,7 @@ class Services:
     database: Database
     auth: Auth
     access: Access
+    accounts: Accounts
     tasks: Tasks
     datastores: Datastores
     certificate: Certificate

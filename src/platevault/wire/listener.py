@@ -64,11 +64,14 @@ def _bound(host: str, port: int) -> socket.socket:
 class Listener:
     """Serves an ASGI application. Made anywhere; `serve` and what it calls run in one event loop, `stop` may be called in it only."""
 
-    def __init__(self, app: Any, sock: socket.socket, contexts: ContextSource, *, clock: Clock) -> None:
+    def __init__(
+        self, app: Any, sock: socket.socket, contexts: ContextSource, *, clock: Clock, max_connections: int = MAX_CONNECTIONS
+    ) -> None:
         """sock: from `open_port`, owned by the listener from now on. contexts: asked for each connection."""
         self._sock = sock
         self._contexts = contexts
         self._clock = clock
+        self._max_connections = max_connections
         self._config = http1_config(app, keep_alive_s=HTTP_KEEP_ALIVE_S)
         self._state = ServerState()
         self._open: set[TlsProtocol] = set()
@@ -117,8 +120,8 @@ class Listener:
 
     def _connect(self) -> asyncio.Protocol:
         protocol = TlsProtocol(self._contexts, self._make_http1, ended=self._forget)
-        if len(self._open) >= MAX_CONNECTIONS:
-            log.warning("more than %d connections at once, refusing one", MAX_CONNECTIONS)
+        if len(self._open) >= self._max_connections:
+            log.warning("more than %d connections at once, refusing one", self._max_connections)
             return _Refusal()
         self._open.add(protocol)
         self._empty.clear()
