@@ -17,10 +17,10 @@ def show_trace(wanted: bool) -> None:
     _shown["trace"] = _shown["trace"] or wanted
 
 
-def run_reported(command: Callable[[], object]) -> int:
+def run_reported(command: Callable[[], int]) -> int:
     """Run a whole command line; returns its exit status. Errors of ours become one line, others too, with a hint to `-v`."""
     try:
-        command()
+        return command()
     except PlatevaultError as error:
         return _report(error, f"error: {error}")
     except KeyboardInterrupt as error:
@@ -31,7 +31,6 @@ def run_reported(command: Callable[[], object]) -> int:
     except Exception as error:
         hint = "" if _shown["trace"] else "; -v shows where"
         return _report(error, f"error: {type(error).__name__}: {error}{hint}")
-    return 0
 
 
 def _report(error: BaseException, line: str) -> int:

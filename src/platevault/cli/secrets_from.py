@@ -1,7 +1,7 @@
 """Secrets from the environment: as they are, from a descriptor, a file, or the output of a command.
 
-Source: the variables of proxmox-backup-client: NAME, NAME_FD, NAME_FILE, NAME_CMD, the first that is set counts; of the last three the first
-line is taken.
+Source: the variables of proxmox-backup-client: NAME, NAME_FD, NAME_FILE, NAME_CMD, the first that is set counts; of the last three the
+first line is taken.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ def secret_from(name: str, environment: Mapping[str, str]) -> str | None:
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise Invalid(f"{name}: the secret cannot be read: {error}") from error
     return None
+
+
+def secret_in_file(path: Path) -> str:
+    """The first line of a file, of standard input for `-`. Raises Invalid when there is none to read."""
+    try:
+        secret = _first_line(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Invalid(f"the secret in {path} cannot be read: {error}") from error
+    if not secret:
+        raise Invalid(f"the first line of {path} is empty: a secret was expected there")
+    return secret
 
 
 def _run(command: str) -> bytes:

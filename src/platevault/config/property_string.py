@@ -28,7 +28,7 @@ def parse(text: str, *, default_key: str | None = None) -> dict[str, str]:
 
 
 def _key(text: str, position: int, default_key: str | None) -> tuple[str, int]:
-    ends = [at for at in (text.find(mark, position) for mark in ('=', ',', '"')) if at >= 0]
+    ends = [at for at in (text.find(mark, position) for mark in ("=", ",", '"')) if at >= 0]
     end = min(ends, default=len(text))
     if end < len(text) and text[end] == "=":
         return text[position:end].strip(), end + 1
