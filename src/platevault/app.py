@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from platevault.api.services import Services
 from platevault.api.table import ROUTES
 from platevault.clock import Clock
 from platevault.config.acl import Acl
-from platevault.config.database import Database, open_database
+from platevault.config.database import Database, meta_value, open_database
 from platevault.config.datastores import DatastoreConfigs
 from platevault.config.secrets import Secrets
 from platevault.config.settings import Settings
@@ -26,6 +27,7 @@ from platevault.services.accounts import Accounts
 from platevault.services.auth import Auth
 from platevault.services.certificate import Certificate
 from platevault.services.datastores import Datastores
+from platevault.services.jobs import Jobs
 from platevault.services.node_status import NodeSampler
 from platevault.services.passwords import Passwords
 from platevault.services.sampler import Sampler
@@ -99,14 +101,17 @@ def build(settings: Settings, clock: Clock) -> App:
 def _services(settings: Settings, clock: Clock, database: Database) -> Services:
     users, tokens, secrets, acl = Users(database), Tokens(database), Secrets(database), Acl(database)
     auth = Auth(database, users, tokens, secrets, Passwords(secrets), clock)
+    tasks = Tasks(database, clock, settings.node_name)
     return Services(
+        instance_id=meta_value(database, "instance-id", uuid.uuid4().hex),
         settings=settings,
         clock=clock,
         database=database,
         auth=auth,
         access=Access(acl, users, tokens, clock),
         accounts=Accounts(users, tokens, acl, auth),
-        tasks=Tasks(database, clock, settings.node_name),
+        tasks=tasks,
+        jobs=Jobs(database, tasks, clock),
         datastores=Datastores(DatastoreConfigs(database), locks_dir=settings.locks, clock=clock),
         certificate=_certificate(settings, clock),
         node=NodeSampler(),

@@ -95,7 +95,7 @@ def check(model: type[Params], values: Mapping[str, Any]) -> Params:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise WrongParameters(_errors(error.errors(include_url=False, include_input=False))) from None
+        raise WrongParameters(_errors(error.errors(include_url=False))) from None
 
 
 def from_texts(model: type[Params], pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _boolean(text: str) -> bool:
         return True
     if word in FALSE_WORDS:
         return False
-    raise ValueError("Expected boolean value.")
+    raise ValueError("Unable to parse boolean option.")
 
 
 @cache
@@ -203,5 +203,13 @@ def _text_of(detail: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch":
         return "value does not match the regex pattern"
     if kind == "literal_error":
-        return f"value is not one of {detail['ctx']['expected']}"
+        return f"value '{str(detail['input'])[:64]}' is not defined in the enumeration."
+    if kind == "greater_than_equal":
+        return f"value must have a minimum value of {detail['ctx']['ge']} (got {detail['input']})"
+    if kind == "less_than_equal":
+        return f"value must have a maximum value of {detail['ctx']['le']} (got {detail['input']})"
+    if kind == "string_too_short":
+        return f"value must be at least {detail['ctx']['min_length']} characters long"
+    if kind == "string_too_long":
+        return f"value may only be {detail['ctx']['max_length']} characters long"
     return EXPECTED.get(kind) or detail["msg"]

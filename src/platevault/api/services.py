@@ -12,6 +12,7 @@ from platevault.services.accounts import Accounts
 from platevault.services.auth import Auth
 from platevault.services.certificate import Certificate
 from platevault.services.datastores import Datastores
+from platevault.services.jobs import Jobs
 from platevault.services.node_status import NodeSampler
 from platevault.services.series import Series
 from platevault.services.sessions import Sessions
@@ -20,8 +21,12 @@ from platevault.services.tasks import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of one server process. All are safe to use from several threads."""
+    """The services of one server process. All are safe to use from several threads.
 
+    instance_id: 32 hex digits that stay for as long as the state database does.
+    """
+
+    instance_id: str
     settings: Settings
     clock: Clock
     database: Database
@@ -29,6 +34,7 @@ class Services:
     access: Access
     accounts: Accounts
     tasks: Tasks
+    jobs: Jobs
     datastores: Datastores
     certificate: Certificate
     node: NodeSampler

@@ -7,6 +7,7 @@ answer with 404 or 409, and clients match its texts. A route says what the absen
 from __future__ import annotations
 
 from platevault.errors import Aborted, Conflict, Corrupt, Forbidden, Invalid, NotFound, PlatevaultError, Unavailable
+from platevault.services.access import NotOwner
 from platevault.services.auth import AuthenticationFailed
 
 
@@ -31,6 +32,7 @@ class NotServed(WithStatus):
 
 FAMILIES: dict[type[PlatevaultError], int] = {
     AuthenticationFailed: 401,
+    NotOwner: 400,  # the owner check is no permission check: clients and operators know it by its text
     Forbidden: 403,
     Invalid: 400,
     NotFound: 400,

@@ -6,7 +6,7 @@ Source: spec rest-api §4.1, §8.1; limits as in the reference server's own sche
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
@@ -16,12 +16,15 @@ from platevault.config.identifiers import check_auth_id, check_user_id
 from platevault.errors import Invalid
 from platevault.formats import calendar
 from platevault.formats.names import Namespace, check_store_name
+from platevault.formats.upid import Upid
+from platevault.services.roles import ROLES
 
 T = TypeVar("T")
 
 SAFE_ID = r"[A-Za-z0-9_][A-Za-z0-9._\-]*"
 # The longest id that still is a file name together with what the store appends to it.
 MAX_BACKUP_ID = 255
+ONE_LINE = r"[^\x00-\x1f\x7f]*"
 
 
 def _text(pattern: str, *, shortest: int = 1, longest: int = 4096) -> Any:
@@ -29,8 +32,10 @@ def _text(pattern: str, *, shortest: int = 1, longest: int = 4096) -> Any:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
-        if not shortest <= len(value) <= longest:
-            raise ValueError(f"value must have {shortest} to {longest} characters")
+        if len(value) < shortest:
+            raise ValueError(f"value must be at least {shortest} characters long")
+        if len(value) > longest:
+            raise ValueError(f"value may only be {longest} characters long")
         if not compiled.fullmatch(value):
             raise ValueError("value does not match the regex pattern")
         return value
@@ -64,6 +69,17 @@ def _parsed(parse: Callable[[str], T], **schema: Any) -> tuple[Any, Any]:
     return PlainValidator(check), WithJsonSchema({"type": "string", **schema})
 
 
+def _one_of(words: Collection[str]) -> Any:
+    """A validator for one of many words; a Literal does the same for few."""
+
+    def check(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"value '{value[:64]}' is not defined in the enumeration.")
+        return value
+
+    return AfterValidator(check)
+
+
 def _event(text: str) -> str:
     calendar.parse(text)
     return text
@@ -87,8 +103,14 @@ TokenName = Annotated[str, _text(SAFE_ID, longest=64)]
 NodeName = Annotated[str, _text(r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?", longest=64)]
 Digest = Annotated[str, _text(r"[a-f0-9]{64}", shortest=64, longest=64)]
 AclPath = Annotated[str, _checked(check_path)]
-Line128 = Annotated[str, _text(r"[^\x00-\x1f\x7f]*", shortest=0, longest=128)]
-Upid = Annotated[str, _text(r"[^\x00-\x1f\x7f]+", shortest=36, longest=1024)]
+Line128 = Annotated[str, _text(ONE_LINE, shortest=0, longest=128)]
+# Comments are trimmed; what is empty then is no comment, `api.records` leaves it out.
+Comment = Annotated[str, _text(ONE_LINE, shortest=0, longest=128), AfterValidator(str.strip)]
+PersonText = Annotated[str, _text(ONE_LINE, shortest=2, longest=64)]
+NewPassword = Annotated[str, _text(ONE_LINE, shortest=8, longest=64)]
+TriedPassword = Annotated[str, Field(min_length=1, max_length=1024)]
+UpidText = Annotated[str, _text(ONE_LINE, shortest=36, longest=1024), _checked(lambda text: str(Upid.parse(text)) and text)]
+RoleId = Annotated[str, _one_of(ROLES)]
 
 Depth = Annotated[int, Field(ge=0, le=7)]
 Natural = Annotated[int, Field(ge=0, le=2**63 - 1)]

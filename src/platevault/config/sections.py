@@ -1,7 +1,8 @@
 """Sections of the configuration: typed records in the state database, each section with a digest.
 
 A section keeps a snapshot of itself in memory and reads it again when `config_version` has changed. The digest is SHA-256 over all
-records in order of their ids: whoever gives it with a change is refused when somebody else was faster.
+records in order of their ids: whoever gives it with a change is refused when somebody else was faster. Sections that are one file in
+the reference server (users and tokens) share one digest.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -50,8 +51,10 @@ R = TypeVar("R", bound=Record)
 class Section(Generic[R]):
     """Records of one kind. `_lock` protects the snapshot; values handed out are never changed."""
 
-    def __init__(self, database: Database, name: str, make: Callable[..., R], *, label: str) -> None:
+    def __init__(self, database: Database, name: str, make: Callable[..., R], *, label: str, digest_with: Sequence[str] = ()) -> None:
+        """digest_with: names of other sections whose records count for the digest, too."""
         self._database, self._name, self._make, self._label = database, name, make, label
+        self._digested = sorted({name, *digest_with})
         self._lock = threading.Lock()
         self._version = -1
         self._records: dict[str, R] = {}
@@ -63,8 +66,9 @@ class Section(Generic[R]):
             if version != self._version:
                 with self._database.read() as connection:
                     rows = _rows(connection, self._name)
+                    self._digest = self._current_digest(connection)
                 self._records = {row_id: self._make(**json.loads(body)) for row_id, body in rows}
-                self._digest, self._version = _digest(rows), version
+                self._version = version
             return self._records, self._digest
 
     def all(self) -> list[R]:
@@ -102,10 +106,12 @@ class Section(Generic[R]):
             connection.execute(update(config_entry).where(_is(self._name, record.key)).values(body=_encode(record)))
             raise_config_version(connection)
 
-    def put(self, record: R, *, digest: str | None = None) -> None:
-        """Insert or replace. Raises StaleDigest."""
+    def put(self, record: R, *, digest: str | None = None, instead_of: Callable[[R], bool] | None = None) -> None:
+        """Insert or replace; in the same transaction, remove every record that `instead_of` names. Raises StaleDigest."""
         with self._database.begin() as connection:
             self._check(connection, digest)
+            if instead_of is not None:
+                self._remove(connection, instead_of)
             connection.execute(delete(config_entry).where(_is(self._name, record.key)))
             connection.execute(insert(config_entry).values(section=self._name, id=record.key, body=_encode(record)))
             raise_config_version(connection)
@@ -121,14 +127,20 @@ class Section(Generic[R]):
     def delete_where(self, unwanted: Callable[[R], bool]) -> None:
         """Remove every record that `unwanted` names; none is fine."""
         with self._database.begin() as connection:
-            for key, body in _rows(connection, self._name):
-                if unwanted(self._make(**json.loads(body))):
-                    connection.execute(delete(config_entry).where(_is(self._name, key)))
+            self._remove(connection, unwanted)
             raise_config_version(connection)
 
+    def _remove(self, connection: Connection, unwanted: Callable[[R], bool]) -> None:
+        for key, body in _rows(connection, self._name):
+            if unwanted(self._make(**json.loads(body))):
+                connection.execute(delete(config_entry).where(_is(self._name, key)))
+
     def _check(self, connection: Connection, digest: str | None) -> None:
-        if digest is not None and digest != _digest(_rows(connection, self._name)):
+        if digest is not None and digest != self._current_digest(connection):
             raise StaleDigest
+
+    def _current_digest(self, connection: Connection) -> str:
+        return _digest([row for name in self._digested for row in _rows(connection, name)])
 
     def _must_exist(self, connection: Connection, key: str) -> None:
         if _body(connection, self._name, key) is None:

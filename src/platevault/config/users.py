@@ -58,7 +58,7 @@ class Users(Section[User]):
     """All users. `root@pam` always exists."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database, "user", User, label="user")
+        super().__init__(database, "user", User, label="user", digest_with=["token"])
         if self.find(SUPERUSER) is None:
             self.put(User(SUPERUSER, enable=True))
 
@@ -67,7 +67,7 @@ class Tokens(Section[Token]):
     """All API tokens."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database, "token", Token, label="token")
+        super().__init__(database, "token", Token, label="token", digest_with=["user"])
 
     def of(self, userid: str) -> list[Token]:
         return [token for token in self.all() if token.user == userid]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from platevault.config.database import Database
 from platevault.config.identifiers import user_of
@@ -98,8 +98,10 @@ class TaskRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, upid: Upid) -> None:
+    def add(self, upid: Upid, also: Callable[[Connection], None] = lambda connection: None) -> None:
+        """A new row. also: what has to happen in the same transaction; when it raises, there is no row."""
         with self._database.begin() as connection:
+            also(connection)
             connection.execute(
                 insert(task).values(
                     upid=str(upid),

@@ -13,6 +13,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from sqlalchemy import Connection
+
 from platevault.clock import Clock
 from platevault.config.database import Database
 from platevault.errors import Aborted, NotFound, PlatevaultError
@@ -96,11 +98,22 @@ class Tasks:
 
     # --- running ---
 
-    def begin(self, worker_type: str, worker_id: str | None, auth_id: str, on_abort: Callable[[], None] = lambda: None) -> Task:
-        """A task whose work is done by the caller, who must `finish` it. `on_abort` is called from any thread."""
+    def begin(
+        self,
+        worker_type: str,
+        worker_id: str | None,
+        auth_id: str,
+        on_abort: Callable[[], None] = lambda: None,
+        *,
+        claim: Callable[[Connection, str], None] = lambda connection, upid: None,
+    ) -> Task:
+        """A task whose work is done by the caller, who must `finish` it. `on_abort` is called from any thread.
+
+        claim: given the UPID inside the transaction that makes the task; when it raises, there is no task.
+        """
         upid = Upid(self._node, self._pid, self._pstart, next(self._counter), int(self._clock.now()), worker_type, worker_id, auth_id)
         task = Task(upid, self._writer, self._clock, self._ended, on_abort)
-        self.rows.add(upid)
+        self.rows.add(upid, lambda connection: claim(connection, str(upid)))
         with self._lock:
             self._running[str(upid)] = task
         return task
@@ -113,9 +126,10 @@ class Tasks:
         run: Callable[[Task], None],
         *,
         on_end: Callable[[Upid, str], None] | None = None,
+        claim: Callable[[Connection, str], None] = lambda connection, upid: None,
     ) -> Upid:
-        """Run the work in a thread; returns at once. `on_end` is told the status when it is over."""
-        task = self.begin(worker_type, worker_id, auth_id)
+        """Run the work in a thread; returns at once. `on_end` is told the status when it is over. claim: see `begin`."""
+        task = self.begin(worker_type, worker_id, auth_id, claim=claim)
         name = f"task-{worker_type}"
         threading.Thread(target=self._work, args=(task, run, on_end), name=name, daemon=True).start()
         return task.upid
