@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -39,14 +40,19 @@ client_commands.register(app)
 
 
 def main() -> None:
-    """Run the command line; the exit status says what kind of failure it was."""
-    sys.exit(run_reported(_run))
+    """Run the command line of this process; the exit status says what kind of failure it was."""
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run() -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit status. Never raises."""
+    return run_reported(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
     """The status that a command asked for. Raises Invalid for words that make no command line."""
     try:
-        return int(app(standalone_mode=False) or 0)
+        return int(app(arguments, standalone_mode=False) or 0)
     except USAGE_ERROR as error:
         return _report_usage(error)
     except typer.Abort as error:

@@ -9,6 +9,7 @@ import ctypes
 import ctypes.util
 import hmac
 import threading
+from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -36,7 +37,11 @@ class Passwords:
         self._secrets = secrets
         self._hasher = PasswordHasher()
         self._busy = threading.BoundedSemaphore(HASHES_AT_ONCE)
-        self._decoy = self._hasher.hash("a password that nobody has")
+
+    @cached_property
+    def _decoy(self) -> str:
+        """Checked in place of a hash that does not exist; made at the first use, as most commands check no password."""
+        return self._hasher.hash("a password that nobody has")
 
     def set(self, user_id: str, password: str) -> None:
         """Raises Invalid for a length outside 8 to 64 characters and for realms whose passwords live elsewhere."""
