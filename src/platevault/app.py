@@ -34,6 +34,7 @@ from platevault.services.sampler import Sampler
 from platevault.services.series import Series
 from platevault.services.sessions import Sessions
 from platevault.services.tasks import Tasks
+from platevault.services.usage import Usage
 from platevault.wire.certificates import CertificateFiles
 from platevault.wire.listener import Listener, open_port
 
@@ -101,7 +102,7 @@ def build(settings: Settings, clock: Clock) -> App:
 def _services(settings: Settings, clock: Clock, database: Database) -> Services:
     users, tokens, secrets, acl = Users(database), Tokens(database), Secrets(database), Acl(database)
     auth = Auth(database, users, tokens, secrets, Passwords(secrets), clock)
-    tasks = Tasks(database, clock, settings.node_name)
+    tasks, series = Tasks(database, clock, settings.node_name), Series(settings.state_dir / SERIES_FILE)
     return Services(
         instance_id=meta_value(database, "instance-id", uuid.uuid4().hex),
         settings=settings,
@@ -115,7 +116,8 @@ def _services(settings: Settings, clock: Clock, database: Database) -> Services:
         datastores=Datastores(DatastoreConfigs(database), locks_dir=settings.locks, clock=clock),
         certificate=_certificate(settings, clock),
         node=NodeSampler(),
-        series=Series(settings.state_dir / SERIES_FILE),
+        series=series,
+        usage=Usage(series, clock),
         sessions=Sessions(clock),
     )
 

@@ -30,6 +30,7 @@ from platevault.services.auth import AuthenticationFailed, Identity
 T = TypeVar("T")
 
 THREADS = 32
+SLOW_THREADS = 4  # a password hash takes 64 MiB
 log = logging.getLogger(__name__)
 
 
@@ -41,10 +42,12 @@ class Application:
         self._router = router
         self._delay_factor = delay_factor
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        self._slow_lane = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="api-slow")
 
     def close(self) -> None:
         """Wait for the handlers that run; none starts any more."""
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._pool, self._slow_lane):
+            pool.shutdown(cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,7 +81,7 @@ class Application:
         if route.kind is Kind.UPGRADE:
             return await self._upgrade(exchange, route, place, output)
         if not exchange.has_body:
-            return await self._in_pool(self._admit_and_perform, exchange, route, place, output)
+            return await self._in_lane(route, self._admit_and_perform, exchange, route, place, output)
         admitted = await self._in_pool(self._admit, exchange, route, place, output)
         if isinstance(admitted, Answer):
             return admitted
@@ -87,10 +90,14 @@ class Application:
             body = await read_body(exchange.receive, limit)
         except TooLarge as error:
             return envelope.failure(400, error.message, output)
-        return await self._in_pool(self._perform, exchange, route, place, output, admitted, body)
+        return await self._in_lane(route, self._perform, exchange, route, place, output, admitted, body)
 
     async def _in_pool(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *arguments))
+
+    async def _in_lane(self, route: Route, function: Callable[..., T], *arguments: Any) -> T:
+        pool = self._slow_lane if route.slow else self._pool
+        return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *arguments))
 
     # --- in the thread pool -------------------------------------------------------------------------------------------------------
 

@@ -113,7 +113,8 @@ class Route:
     """One method of one path. `{name}` components are placeholders, and parameters of the same name in `params`.
 
     missing: the status when the thing named by the path does not exist (the reference server answers reads with 400, most removals
-    with 404). priority: P0 for what virtualisation hosts, backup clients and monitoring call, P1 for daily administration.
+    with 404). priority: P0 for what virtualisation hosts, backup clients and monitoring call, P1 for daily administration. slow: it
+    takes much longer than others, and waits with its like in a lane of its own: nobody keeps the rest waiting with logins.
     """
 
     method: Method
@@ -125,6 +126,7 @@ class Route:
     priority: Literal["P0", "P1", "P2"] = "P1"
     missing: int = 400
     max_body_bytes: int = 0
+    slow: bool = False
 
     @property
     def is_public(self) -> bool:

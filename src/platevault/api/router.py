@@ -1,4 +1,7 @@
-"""Finds the route of a method and path in a tree of path components: the time depends on the depth of a path, not on the number of routes."""
+"""Finds the route of a method and path in a tree of path components.
+
+The time depends on the depth of a path, not on the number of routes.
+"""
 
 from __future__ import annotations
 

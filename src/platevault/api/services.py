@@ -17,6 +17,7 @@ from platevault.services.node_status import NodeSampler
 from platevault.services.series import Series
 from platevault.services.sessions import Sessions
 from platevault.services.tasks import Tasks
+from platevault.services.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,5 @@ class Services:
     certificate: Certificate
     node: NodeSampler
     series: Series
+    usage: Usage
     sessions: Sessions

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from platevault.config.acl import check_path
+from platevault.config.byte_size import normal_size
+from platevault.config.datastores import check_notify, check_tuning, normal_maintenance
+from platevault.config.group_filter import normal_filter
 from platevault.config.identifiers import check_auth_id, check_user_id
 from platevault.errors import Invalid
 from platevault.formats import calendar
@@ -85,6 +87,12 @@ def _event(text: str) -> str:
     return text
 
 
+def _absolute(text: str) -> str:
+    if not text.startswith("/") or not text.strip("/") or "/../" in f"{text}/":
+        raise Invalid(f"expected an absolute path, '{text[:256]}' is not")
+    return text.rstrip("/")
+
+
 _namespace = _parsed(Namespace.parse, maxLength=256)
 
 StoreName = Annotated[str, _checked(check_store_name)]
@@ -102,7 +110,10 @@ AuthId = Annotated[str, _checked(check_auth_id)]
 TokenName = Annotated[str, _text(SAFE_ID, longest=64)]
 NodeName = Annotated[str, _text(r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?", longest=64)]
 Digest = Annotated[str, _text(r"[a-f0-9]{64}", shortest=64, longest=64)]
-AclPath = Annotated[str, _checked(check_path)]
+# Only the form: which paths there are is checked where an entry is made, so that stale ones can be removed.
+AclText = Annotated[str, _text(rf"/|(?:/{SAFE_ID})+/?", longest=128)]
+GroupId = Annotated[str, _text(SAFE_ID, shortest=3, longest=64)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 Line128 = Annotated[str, _text(ONE_LINE, shortest=0, longest=128)]
 # Comments are trimmed; what is empty then is no comment, `api.records` leaves it out.
 Comment = Annotated[str, _text(ONE_LINE, shortest=0, longest=128), AfterValidator(str.strip)]
@@ -118,4 +129,12 @@ Positive = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Threads = Annotated[int, Field(ge=1, le=32)]
 PlainText = Annotated[str, Field(max_length=65536)]
 
+Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+AbsolutePath = Annotated[str, _text(r"[^\x00-\x1f\x7f]*"), _checked(lambda text: _absolute(text))]
+
 CalendarText = Annotated[str, _checked(lambda text: _event(text))]
+MaintenanceText = Annotated[str, _checked(normal_maintenance)]
+TuningText = Annotated[str, _checked(check_tuning)]
+ByteSize = Annotated[str, _checked(normal_size)]
+GroupFilter = Annotated[str, _checked(normal_filter)]
+NotifyText = Annotated[str, _checked(check_notify)]

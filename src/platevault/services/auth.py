@@ -186,15 +186,20 @@ class Auth:
 
 
 def ticket_cookie(header: str) -> str | None:
-    """The ticket in a Cookie header. Split at `;`; parsing stops at the first piece without `=`, as the reference does."""
+    """The ticket in a Cookie header; the name that browsers guard wins."""
+    found = cookies(header)
+    return found.get(HOST_COOKIE, found.get(COOKIE, "")) or None
+
+
+def cookies(header: str) -> dict[str, str]:
+    """Names and decoded values of a Cookie header. Split at `;`; parsing stops at the first piece without `=`, as the reference does."""
     found: dict[str, str] = {}
     for piece in header.split(";"):
         name, equals, value = piece.strip().partition("=")
         if not equals:
             break
-        found.setdefault(name, value)
-    ticket = found.get(HOST_COOKIE, found.get(COOKIE, ""))
-    return unquote(ticket) if ticket else None
+        found.setdefault(name, unquote(value))
+    return found
 
 
 def split_token(authorization: str) -> tuple[str, str]:

@@ -142,13 +142,18 @@ class Datastores:
             layout.destroy(Path(config.path))
 
     def forget(self, name: str) -> None:
-        """Close a datastore whose configuration is gone."""
+        """Let go of a datastore whose configuration is gone.
+
+        It is not closed: a request that got it a moment ago would go on with directory descriptors that may mean something else by then.
+        """
         with self._lock:
-            known = self._open.pop(name, None)
+            self._open.pop(name, None)
             self._operations.pop(name, None)
-        if known is not None:
-            known[2].close()
 
     def close(self) -> None:
-        for name in list(self._open):
-            self.forget(name)
+        """Close all, once nobody uses them any more."""
+        with self._lock:
+            stores = [known[2] for known in self._open.values()]
+            self._open.clear()
+        for store in stores:
+            store.close()

@@ -77,7 +77,7 @@ class Jobs:
         def ended(upid: Upid, status: str) -> None:
             self._note_end(kind, key, str(upid), status)
 
-        return self._tasks.start(kind, worker_id, auth_id, lambda task: _discard(run(task)), on_end=ended, claim=take)
+        return self._tasks.start(kind, worker_id, auth_id, run, on_end=ended, claim=take)
 
     def _note_end(self, kind: str, key: str, upid: str, status: str) -> None:
         """Note the end, unless the job was removed or has begun anew meanwhile."""
@@ -111,7 +111,3 @@ class Jobs:
             if job.store == store:
                 section.delete(job.key)
                 self.states.forget(kind, job.key)
-
-
-def _discard(result: object) -> None:
-    """The result of a run is in its log."""

@@ -51,18 +51,25 @@ class Series:
         self._path = path
         self._lock = Lock()
         self._slots: dict[str, dict[int, dict[int, _Slot]]] = {}
+        self._version = 0
         if path is not None:
             self._load(path)
 
     def add(self, name: str, now: float, values: Mapping[str, float]) -> None:
         """Fold one sample into the slots of its time."""
         with self._lock:
+            self._version += 1
             for length, kept in RESOLUTIONS_S.items():
                 slots = self._slots.setdefault(name, {}).setdefault(length, {})
                 start = int(now) // length * length
                 slots.setdefault(start, _Slot()).add(values)
                 for old in [at for at in slots if at <= start - kept * length]:
                     del slots[old]
+
+    @property
+    def version(self) -> int:
+        """Grows with every sample: what was computed from a window is good for as long as it stays the same."""
+        return self._version
 
     def window(self, name: str, timeframe: str, now: float, *, largest: bool = False) -> list[dict[str, float]]:
         """One item a step, oldest first, with `time` and the fields that were sampled then. largest: instead of the average."""
@@ -76,6 +83,7 @@ class Series:
     def forget(self, names: Iterable[str]) -> None:
         """Drop series, e.g. of a removed datastore."""
         with self._lock:
+            self._version += 1
             for name in names:
                 self._slots.pop(name, None)
 

@@ -123,7 +123,7 @@ class Tasks:
         worker_type: str,
         worker_id: str | None,
         auth_id: str,
-        run: Callable[[Task], None],
+        run: Callable[[Task], object],
         *,
         on_end: Callable[[Upid, str], None] | None = None,
         claim: Callable[[Connection, str], None] = lambda connection, upid: None,
@@ -134,7 +134,7 @@ class Tasks:
         threading.Thread(target=self._work, args=(task, run, on_end), name=name, daemon=True).start()
         return task.upid
 
-    def _work(self, task: Task, run: Callable[[Task], None], on_end: Callable[[Upid, str], None] | None) -> None:
+    def _work(self, task: Task, run: Callable[[Task], object], on_end: Callable[[Upid, str], None] | None) -> None:
         status = task.finish(self.outcome(task, run))
         if on_end is not None:
             try:
@@ -143,7 +143,7 @@ class Tasks:
                 log.exception("end of task %s could not be recorded", task.upid)
 
     @staticmethod
-    def outcome(task: Task, run: Callable[[Task], None]) -> str | None:
+    def outcome(task: Task, run: Callable[[Task], object]) -> str | None:
         """Error text of the work, None for success."""
         try:
             run(task)

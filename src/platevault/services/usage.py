@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
+from platevault.clock import Clock
 from platevault.services.series import TIMEFRAMES, Series
 from platevault.store.datastore import Space
 
 WINDOW = "month"
 FEWEST_SAMPLES = 7
+
+
+class Usage:
+    """The history of all datastores, computed once for each sample: a month has 1441 slots. `_lock` protects what is remembered."""
+
+    def __init__(self, series: Series, clock: Clock) -> None:
+        self._series, self._clock = series, clock
+        self._lock = threading.Lock()
+        self._key: tuple[int, int] = (-1, -1)
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def history(self, store: str) -> dict[str, Any]:
+        """See `history`. The value is shared: it must not be changed."""
+        now = self._clock.now()
+        key = (self._series.version, int(now) // TIMEFRAMES[WINDOW][0])
+        with self._lock:
+            if key != self._key:
+                self._key, self._known = key, {}
+            found = self._known.get(store)
+            if found is None:
+                found = self._known[store] = history(self._series, store, now)
+            return found
 
 
 def series_name(store: str) -> str:
