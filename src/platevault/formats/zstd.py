@@ -1,7 +1,7 @@
 """zstd frames as blobs hold them: one interface for compressing and for bounded decompressing.
 
-Source: spec formats §2.4. Frames may lack their content size, may be several, may be skippable. Refused: anything after the last
-frame that is no frame, dictionaries, windows above 128 MiB, output above the caller's limit. Contexts are kept per thread: they
+Source: spec formats §2.4. Frames may lack their content size, may be several, may be empty or skippable. Refused: anything after the
+last frame that is no frame, dictionaries, windows above 128 MiB, output above the caller's limit. Contexts are kept per thread: they
 are expensive to make and not safe to share.
 """
 
@@ -12,12 +12,17 @@ from io import BytesIO
 
 import zstandard
 
-from platevault.errors import Corrupt
+from platevault.errors import Corrupt, Unavailable
 
 LEVEL = 1
-MAX_WINDOW_BYTES = 128 * 1024 * 1024
-READ_BYTES = 1024 * 1024
+MAX_WINDOW_BYTES = 128 * 1024 * 1024  # the limit of the library itself, so of every other reader
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
+
+# Four bytes of a frame can stand for a block of 128 KiB, so a step of the stream makes at most 8 MiB and a bomb is noticed early.
+STEP_BYTES = 256
+BLOCK_BYTES = 128 * 1024
+USUAL_BLOCKS = 1024  # 128 MiB in full blocks
+RUN_BLOCK = 1
 
 _local = threading.local()
 
@@ -46,55 +51,86 @@ def compress(data: bytes | bytearray | memoryview) -> bytes:
 
 
 def decompress(frames: bytes | bytearray | memoryview, *, max_bytes: int) -> bytes:
-    """All frames decoded, at most `max_bytes`. Raises CorruptFrame; memory stays bounded by the limit and the window."""
+    """All frames decoded, at most `max_bytes`. Raises CorruptFrame.
+
+    Memory: the result and at most 16 MiB more, whatever the frames say, beside the window that the thread's decoder keeps. Raises
+    Unavailable when there is not enough of it, because that says nothing about the data.
+    """
     if not len(frames):
         raise CorruptFrame("no zstd frame")
     try:
         if (single := _single_frame(frames, max_bytes)) is not None:
             return single
-        return _stream(frames, max_bytes)
-    except (zstandard.ZstdError, MemoryError) as error:
+        return _stream(memoryview(frames), max_bytes)
+    except zstandard.ZstdError as error:
+        if "not enough memory" in str(error):
+            raise Unavailable(f"zstd: {error}") from error
         raise CorruptFrame(f"zstd: {error}") from error
+    except MemoryError as error:
+        raise Unavailable("zstd: not enough memory") from error
 
 
 def _single_frame(frames: bytes | bytearray | memoryview, max_bytes: int) -> bytes | None:
-    """The usual case in one call with one allocation: exactly one frame that states its size. None: use the stream."""
+    """The usual case in one call with one allocation: exactly one frame, and not an empty one. None: use the stream."""
+    parameters = _checked(frames)
+    if parameters is None or parameters.content_size == 0:
+        return None  # the library takes a size of zero for the whole answer and does not look at the frame
+    if parameters.content_size == zstandard.CONTENTSIZE_UNKNOWN:
+        # A frame of an old writer. The library ignores what follows one, so its end has to be known.
+        if not max_bytes or _frame_bytes(frames, parameters) != len(frames):
+            return None
+    elif parameters.content_size > max_bytes:
+        raise CorruptFrame("zstd data is larger than allowed", expected=max_bytes, got=parameters.content_size)
+    try:
+        return _decompressor().decompress(frames, max_bytes, allow_extra_data=False)
+    except zstandard.ZstdError:
+        return None  # several frames, too much data, or damage: the stream tells which
+
+
+def _checked(frames: bytes | bytearray | memoryview) -> zstandard.FrameParameters | None:
+    """What the head of the first frame says, None for a skippable one or none at all.
+
+    Raises CorruptFrame for a frame that other readers refuse; the library itself would decode some of those in one piece.
+    """
     if bytes(frames[:4]) != FRAME_MAGIC:
         return None
     parameters = zstandard.get_frame_parameters(frames)
     if parameters.dict_id:
         raise CorruptFrame("zstd frame was made with a dictionary")
-    size = parameters.content_size
-    if size in (zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR):
-        return None
-    if size > max_bytes:
-        raise CorruptFrame("zstd data is larger than allowed", expected=max_bytes, got=size)
-    try:
-        return _decompressor().decompress(frames, allow_extra_data=False)
-    except zstandard.ZstdError:
-        return None  # several frames, or damage: the stream tells which
+    if parameters.window_size > MAX_WINDOW_BYTES:
+        raise CorruptFrame("zstd window is too large", expected=MAX_WINDOW_BYTES, got=parameters.window_size)
+    return parameters
 
 
-def _stream(frames: bytes | bytearray | memoryview, max_bytes: int) -> bytes:
+def _frame_bytes(frames: bytes | bytearray | memoryview, parameters: zstandard.FrameParameters) -> int | None:
+    """Length of the first frame by the heads of its blocks (RFC 8878 §3.1.1.2); None when it is cut off or has a great many."""
+    position = zstandard.frame_header_size(frames)
+    for _ in range(USUAL_BLOCKS):
+        head = int.from_bytes(frames[position : position + 3], "little")
+        position += 3 + (1 if head >> 1 & 3 == RUN_BLOCK else head >> 3)
+        if position > len(frames):
+            return None
+        if head & 1:
+            return position + (4 if parameters.has_checksum else 0)
+    return None
+
+
+def _stream(frames: memoryview, max_bytes: int) -> bytes:
     output = BytesIO()
-    rest: bytes | memoryview = memoryview(frames)
-    while len(rest):
-        engine = _decompressor().decompressobj(write_size=READ_BYTES)
-        rest = _one_frame(engine, memoryview(rest), output, max_bytes)
+    while len(frames):
+        _checked(frames)
+        engine = _decompressor().decompressobj(write_size=BLOCK_BYTES)
+        frames = _one_frame(engine, frames, output, max_bytes)
     return output.getvalue()
 
 
-def _one_frame(engine: zstandard.ZstdDecompressionObj, rest: memoryview, output: BytesIO, max_bytes: int) -> bytes | memoryview:
-    """Decode one frame; returns what follows it. Input goes in small steps, so that a bomb is noticed early."""
-    if bytes(rest[:4]) == FRAME_MAGIC and zstandard.get_frame_parameters(rest).dict_id:
-        raise CorruptFrame("zstd frame was made with a dictionary")
-    position = 0
-    while position < len(rest):
-        piece = rest[position : position + 4096]
-        position += len(piece)
+def _one_frame(engine: zstandard.ZstdDecompressionObj, frames: memoryview, output: BytesIO, max_bytes: int) -> memoryview:
+    """Decode one frame; returns what follows it."""
+    for position in range(0, len(frames), STEP_BYTES):
+        piece = frames[position : position + STEP_BYTES]
         output.write(engine.decompress(piece))
         if output.tell() > max_bytes:
             raise CorruptFrame("zstd data is larger than allowed", expected=max_bytes, got=output.tell())
         if engine.eof:
-            return rest[position - len(engine.unused_data) :]
+            return frames[position + len(piece) - len(engine.unused_data) :]
     raise CorruptFrame("zstd frame is cut off")
