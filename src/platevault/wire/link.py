@@ -170,13 +170,13 @@ class TlsLink:
                 while filled < size:
                     # Typed as returning bytes; with a buffer it returns the count.
                     count: int = read(size - filled, view[filled:])  # type: ignore[assignment]
-                    if count == 0:
-                        break
+                    if count == 0:  # how an SSLObject says that close_notify came; the peer may keep the TCP connection open
+                        raise ssl.SSLZeroReturnError
                     filled += count
             except ssl.SSLWantReadError:
                 pass
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError) as error:
-                if not filled:
+                if not filled:  # else the next call comes here again
                     raise LinkClosed("the peer closed the connection", clean=True) from error
             except ssl.SSLError as error:
                 raise LinkClosed(f"TLS failed: {error.reason or error}", clean=False) from error
