@@ -1,0 +1,1 @@
+"""pxar archives: a directory tree as one stream, or split into metadata and payload."""
