@@ -1,0 +1,1 @@
+"""Directories on their way into an archive and back."""
