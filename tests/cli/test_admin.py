@@ -62,6 +62,12 @@ def test_no_user_is_half_made(local: CommandLine, password_file: Path) -> None:
     failed(local("user create anna@pbs"), 3, "--password-file")
 
 
+def test_a_user_for_tokens_alone_has_no_password(local: CommandLine) -> None:
+    assert local("user create pve@pbs --no-password").status == 0
+    with local_accounts(local.state_dir) as accounts:
+        assert not accounts.auth.is_password("pve@pbs", "")
+
+
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [

@@ -43,6 +43,7 @@ def set_fields(record: object) -> dict[str, object]:
 def create(
     userid: UserArgument,
     password_file: PasswordFileOption = None,
+    no_password: Annotated[bool, typer.Option("--no-password", help="Only its API tokens may log in.")] = False,
     comment: CommentOption = None,
     expire: ExpireOption = None,
     state_dir: StateDirOption = None,
@@ -54,7 +55,7 @@ def create(
 
     user = User(check_user_id(userid), comment=comment, enable=True, expire=expire)
     with local_accounts(state_dir) as accounts:
-        accounts.create_user(user, _password_for(userid, password_file))
+        accounts.create_user(user, None if no_password else _password_for(userid, password_file))
 
 
 def _password_for(userid: str, password_file: Path | None) -> str | None:
