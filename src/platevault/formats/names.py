@@ -5,10 +5,10 @@ Source: spec formats §4.1-§4.3, wire-protocol §2.3. A value of one of these c
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from platevault.errors import Invalid
@@ -78,8 +78,8 @@ def parse_time(text: str) -> int:
     try:
         if not _TIME.match(text):
             raise ValueError
-        epoch = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
-        if format_time(epoch) != text:  # strptime accepts second 61
+        epoch = int(datetime.fromisoformat(text).timestamp())
+        if format_time(epoch) != text:  # hour 24 is another time from Python 3.14 on
             raise ValueError
     except ValueError:
         raise InvalidName(f"'{text[:64]}' is no backup time of the form YYYY-MM-DDTHH:MM:SSZ", name=text) from None

@@ -16,7 +16,9 @@ _UPID = re.compile(
     r":(?P<task>[0-9A-Fa-f]{8,16}):(?P<start>[0-9A-Fa-f]{8}):(?P<type>[^:\s]+):(?P<id>[^:\s]*):(?P<auth>[^:\s]+):\Z",
     re.ASCII,
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: cannot be stored
 _ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_ESCAPE_BYTES = re.compile(_ESCAPE.pattern.encode())
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")
 MAX_CHARACTERS = 4096
 
@@ -39,21 +41,13 @@ def escape_id(text: str) -> str:
 
 
 def unescape_id(text: str) -> str:
-    """The inverse of `escape_id`. Raises InvalidUpid for a broken escape."""
-    raw = bytearray()
-    position = 0
-    while position < len(text):
-        if match := _ESCAPE.match(text, position):
-            raw.append(int(match[1], 16))
-            position = match.end()
-            continue
-        if text[position] == "\\":
-            raise InvalidUpid("broken escape in a worker id", text=text)
-        raw += ("/" if text[position] == "-" else text[position]).encode()
-        position += 1
+    """The inverse of `escape_id`. Raises InvalidUpid for a broken escape and for text that is not UTF-8."""
+    if "\\" in _ESCAPE.sub("", text):
+        raise InvalidUpid("broken escape in a worker id", text=text)
     try:
-        return raw.decode()
-    except UnicodeDecodeError:
+        plain = text.replace("-", "/").encode()
+        return _ESCAPE_BYTES.sub(lambda match: bytes.fromhex(match[1].decode()), plain).decode()
+    except UnicodeError:
         raise InvalidUpid("worker id is not UTF-8", text=text) from None
 
 
@@ -72,8 +66,9 @@ class Upid:
 
     @classmethod
     def parse(cls, text: str) -> Upid:
+        """Raises InvalidUpid for any text that is no UPID."""
         match = _UPID.match(text) if len(text) <= MAX_CHARACTERS else None
-        if match is None:
+        if match is None or _SURROGATE.search(text):
             raise InvalidUpid(f"'{text[:96]}' is no UPID", text=text)
         numbers = (int(match[name], 16) for name in ("pid", "pstart", "task", "start"))
         pid, pstart, task_id, start = numbers
