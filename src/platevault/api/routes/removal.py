@@ -42,7 +42,7 @@ def remove_group(call: Call, p: GroupRemoval) -> dict[str, int]:
     if not everything:
         require_owner(call, store, p.ns, p.group)
     removed = store.remove_group(p.ns, p.group)
-    refuse_protected(removed, wanted=p.error_on_protected, what=f"group '{p.group}'")
+    refuse_protected(removed, wanted=p.error_on_protected, what="group")
     return removal_record(removed)
 
 
@@ -50,13 +50,12 @@ def change_owner(call: Call, p: OwnerChange) -> None:
     """Give a group to another user or token."""
     everything = sees_all(call, p.store, p.ns, [MODIFY], BACKUP)
     if not call.app.access.is_active(p.new_owner):
-        raise Invalid(f"user or token '{p.new_owner}' does not exist or is inactive")
+        raise Invalid(f"user '{p.new_owner}' is inactive or non-existent")
     store = call.app.datastores.get(p.store, "write")
     if not everything and not _is_handover(call, store.owner(p.ns, p.group), p.new_owner):
         text = f"{call.auth_id} does not have permission to change owner of backup group '{p.group}' to {p.new_owner}"
         raise WithStatus(401, text)
-    with store.lock_group(p.ns, p.group):
-        store.set_owner(p.ns, p.group, p.new_owner)
+    store.set_owner(p.ns, p.group, p.new_owner)
 
 
 def _is_handover(call: Call, owner: str, new_owner: str) -> bool:
@@ -67,7 +66,7 @@ def _is_handover(call: Call, owner: str, new_owner: str) -> bool:
 def refuse_protected(removed: Removed, *, wanted: bool, what: str) -> None:
     """Raises Conflict when protected snapshots stayed behind and that is an error."""
     if wanted and removed.protected_snapshots:
-        raise Conflict(f"{what} was not removed completely: it has {removed.protected_snapshots} protected snapshots")
+        raise Conflict(f"{what} only partially deleted due to protected snapshots")
 
 
 def removal_record(removed: Removed) -> dict[str, int]:
