@@ -32,7 +32,7 @@ class CorruptBlob(Corrupt):
 
 
 class KeyNeeded(Invalid):
-    """The blob is encrypted and no key was given, or the other way round."""
+    """The blob is encrypted and no key was given."""
 
 
 class BlobKind(Enum):
@@ -126,7 +126,8 @@ def encode(data: Buffer, *, compress: bool = True, key: CryptKey | None = None, 
 def decode(blob: Buffer, *, key: CryptKey | None = None, max_bytes: int = MAX_DATA_BYTES) -> bytes:
     """The data of a blob, at most `max_bytes`. Checks CRC, tag and compression.
 
-    Raises CorruptBlob; KeyNeeded for an encrypted blob without key. A key given for a plain blob is not used.
+    Raises CorruptBlob; WrongKey (also Corrupt) when the key or the tag is wrong; KeyNeeded for an encrypted blob without key. A key
+    given for a plain blob is not used: who expects an encrypted one looks at its kind.
     """
     kind = check_crc(blob)
     payload: Buffer = memoryview(blob)[kind.header_bytes :]
