@@ -30,7 +30,9 @@ def backup(
     exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Pattern of names to leave out, as in .pxarexclude.")] = None,
     include_dev: Annotated[list[str] | None, typer.Option("--include-dev", help="Mount point to cross into.")] = None,
     all_file_systems: Annotated[bool, typer.Option("--all-file-systems", help="Cross into every mounted file system.")] = False,
-    entries_max: Annotated[int | None, typer.Option("--entries-max", help="Most entries of one directory.")] = None,
+    entries_max: Annotated[
+        int | None, typer.Option("--entries-max", help="Most entries of a directory and all above it; 1048576 if left out.")
+    ] = None,
     keyfile: KeyFileOption = None,
     keyfd: KeyFdOption = None,
     master_pubkey_file: MasterOption = None,
@@ -42,7 +44,7 @@ def backup(
     """Write one snapshot. What the server already has from the previous snapshot of the group is not sent again."""
     from platevault.client.archive_spec import parse_specs
     from platevault.client.backup import BackupPlan, run_backup
-    from platevault.client.backup_tree import TreeOptions
+    from platevault.client.tree.options import TreeOptions
     from platevault.formats.names import SnapshotName
 
     client = open_client(repository, fingerprint, namespace)

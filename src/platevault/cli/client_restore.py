@@ -10,6 +10,7 @@ import typer
 
 from platevault.cli.client_key_options import KeyFdOption, KeyFileOption, KeyOptions, reading_key
 from platevault.cli.client_options import FingerprintOption, NamespaceOption, RepositoryOption, VerboseOption, open_client
+from platevault.cli.exit_codes import INCOMPLETE
 from platevault.cli.output import note, progress
 
 
@@ -40,4 +41,7 @@ def restore(
     place = None if target == "-" else Path(target)
     shown = progress(quiet=quiet or place is None)
     with SnapshotReader(client.open_reader(name), key) as reader:
-        restore_archive(reader, archive, place, sys.stdout.buffer, options, shown, warn=lambda text: note(f"warning: {text}"))
+        skipped = restore_archive(reader, archive, place, sys.stdout.buffer, options, shown, warn=lambda text: note(f"warning: {text}"))
+    if skipped:
+        note(f"{skipped} entries could not be restored")
+        raise typer.Exit(INCOMPLETE)

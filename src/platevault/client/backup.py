@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from platevault.client.archive_spec import ArchiveSpec, SourceKind
 from platevault.client.backup_blob import back_up_blob, read_small_file, upload_blob
 from platevault.client.backup_image import back_up_image
-from platevault.client.backup_tree import CatalogUpload, TreeOptions, back_up_tree
+from platevault.client.backup_tree import CatalogUpload, back_up_tree
 from platevault.client.chunk_sender import ChunkSender
 from platevault.client.encryption import PLAIN, Encryption
 from platevault.client.index_writer import ClosedIndex
@@ -20,6 +20,8 @@ from platevault.client.known_chunks import KnownChunks
 from platevault.client.previous import Previous
 from platevault.client.session import Session
 from platevault.client.statistics import Counters, NoProgress, Progress
+from platevault.client.tree.options import TreeOptions
+from platevault.client.tree.tree_log import TreeLog
 from platevault.client.workers import Workers
 from platevault.formats import blob, manifest
 from platevault.formats.manifest import CryptMode, Manifest, ManifestFile
@@ -40,11 +42,15 @@ class BackupPlan:
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What was written: the manifest's files, and figures for each archive by its server name."""
+    """What was written: the manifest's files, and figures for each archive by its server name.
+
+    `skipped`: entries of directories that are missing or incomplete because they could not be read.
+    """
 
     snapshot: SnapshotName
     files: list[ManifestFile]
     counters: dict[str, Counters]
+    skipped: int = 0
 
 
 def run_backup(session: Session, plan: BackupPlan, progress: Progress | None = None) -> BackupReport:
@@ -53,14 +59,18 @@ def run_backup(session: Session, plan: BackupPlan, progress: Progress | None = N
     Raises UnreadableSource, NotFound or Invalid for a source, a Refused with the server's text, Unavailable when the connection is lost.
     """
     workers = Workers()
+    run = _Run(session, plan, workers, progress or NoProgress())
     try:
-        report = _Run(session, plan, workers, progress or NoProgress()).all()
+        report = run.all()
         workers.stop()
+        session.close()
         return report
-    finally:
-        # Closed first, so that no worker waits for a server; after success both are idle.
+    except BaseException:
+        # Closed first, so that no worker and no thread of an index waits for a server.
         session.close()
         workers.stop(drop=True)
+        run.abandon()
+        raise
 
 
 class _Run:
@@ -73,6 +83,7 @@ class _Run:
         self._files: list[ManifestFile] = []
         self._counters: dict[str, Counters] = {}
         self._catalog: CatalogUpload | None = None
+        self._log = TreeLog(plan.warn)
 
     def all(self) -> BackupReport:
         previous = Previous(self._session, self._plan.encryption, self._plan.warn)
@@ -84,7 +95,12 @@ class _Run:
         self._key()
         self._manifest()
         self._session.call("finishing the backup", "POST", "/finish")
-        return BackupReport(self._plan.snapshot, self._files, self._counters)
+        return BackupReport(self._plan.snapshot, self._files, self._counters, self._log.skipped)
+
+    def abandon(self) -> None:
+        """After a failure, when the session is closed."""
+        if self._catalog is not None:
+            self._catalog.abandon()
 
     def _archive(self, spec: ArchiveSpec) -> None:
         mode, name = self._plan.encryption.mode, spec.stored_name
@@ -112,12 +128,13 @@ class _Run:
             options=self._plan.tree,
             counters=counters,
             progress=self._progress,
-            warn=self._plan.warn,
+            log=self._log,
         )
 
     def _close_catalog(self) -> None:
         if self._catalog is not None:
             self._add_index(CATALOG_NAME, self._catalog.close())
+            self._catalog = None
 
     def _add_index(self, name: str, closed: ClosedIndex) -> None:
         self._files.append(ManifestFile(name, closed.size, closed.csum, self._plan.encryption.mode))

@@ -6,15 +6,22 @@ serves all archives of a snapshot.
 
 from __future__ import annotations
 
+import os
 
-@dataclass(frozen=True, slots=True)
-class TreeOptions:
-    """What of a directory is archived. Without `all_file_systems` only its own file system and those mounted at `include_dev`."""
-
-    excludes: tuple[str, ...] = ()
-    include_dev: tuple[str, ...] = ()
-    all_file_systems: bool = False
-    entries_max: int | None = None
+from platevault.client.archive_spec import ArchiveSpec
+from platevault.client.chunk_sender import ChunkSender
+from platevault.client.chunk_stream import CATALOG_AVERAGE_BYTES, TREE_AVERAGE_BYTES, ChunkStream
+from platevault.client.index_writer import ClosedIndex
+from platevault.client.session import Session
+from platevault.client.statistics import Counters, Progress
+from platevault.client.tree.archiver import archive_tree
+from platevault.client.tree.options import TreeOptions
+from platevault.client.tree.tree_log import TreeLog
+from platevault.client.workers import Workers
+from platevault.formats.catalog import CatalogWriter
+from platevault.formats.names import CATALOG_NAME
+from platevault.formats.pxar.encoder import Encoder
+from platevault.formats.pxar.out_stream import Buffer
 
 
 class CatalogUpload:
@@ -44,8 +51,31 @@ def back_up_tree(
     options: TreeOptions,
     counters: Counters,
     progress: Progress,
-    skipped: Callable[[str], None],
+    log: TreeLog,
 ) -> ClosedIndex:
-    """Archive the directory of `spec` and write it under its stored name. skipped: is told of each entry that cannot be read."""
+    """Archive the directory of `spec` and write it under its stored name. What cannot be read goes to `log`, and the rest is written.
+
+    Raises NotFound, UnreadableSource or Invalid for the directory itself, and what the server refuses.
+    """
     stream = ChunkStream(session, sender, workers, spec.stored_name, average=TREE_AVERAGE_BYTES, counters=counters)
-    raise NotImplementedError
+
+    def take(data: Buffer) -> None:
+        stream.write(data)
+        progress.advance(len(data))
+
+    progress.begin(spec.stored_name, None)
+    try:
+        encoder = Encoder(take)
+        catalog.writer.start_directory(os.fsencode(spec.stored_name))
+        archive_tree(spec.path, encoder, catalog.writer, options, log)
+        encoder.finish()
+        catalog.writer.end_directory()
+        closed = stream.close()
+    except BaseException:
+        # Closed first, so that nothing waits for a server while the threads are ended.
+        session.close()
+        workers.stop(drop=True)
+        stream.abandon()
+        raise
+    progress.end()
+    return closed

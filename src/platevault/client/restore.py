@@ -16,6 +16,7 @@ from platevault.client.reader import SnapshotReader
 from platevault.client.restore_image import CannotWrite, restore_image, stream_image
 from platevault.client.restore_tree import restore_tree
 from platevault.client.statistics import Progress
+from platevault.client.tree.tree_log import TreeLog
 from platevault.client.workers import Workers
 from platevault.errors import Conflict
 from platevault.formats import manifest
@@ -42,17 +43,18 @@ def restore_archive(
     progress: Progress,
     *,
     warn: Callable[[str], None],
-) -> None:
+) -> int:
     """Restore `archive` (a client's or a server's name) to `target`, or into `stream` when that is None.
 
+    Returns how many entries of a directory could not be restored; each has been told to `warn`.
     Raises NotFound when the snapshot has no such archive, Conflict when the target exists, CannotWrite, Corrupt, MissingKey.
     """
     name = server_name(archive)
     if archive_kind(name) is ArchiveKind.BLOB:
         data = manifest.to_json(reader.manifest) if name == MANIFEST_NAME else reader.blob(name)
         _write_blob(data, target, stream, overwrite=options.overwrite)
-        return
-    workers = Workers()
+        return 0
+    workers, log = Workers(), TreeLog(warn)
     try:
         if archive_kind(name) is ArchiveKind.FIXED:
             if target is None:
@@ -71,11 +73,12 @@ def restore_archive(
                 progress,
                 overwrite=options.overwrite,
                 allow_existing_dirs=options.allow_existing_dirs,
-                warn=warn,
+                log=log,
             )
     finally:
         reader.close()
         workers.stop(drop=True)
+    return log.skipped
 
 
 def _write_blob(data: bytes, target: Path | None, stream: BinaryIO, *, overwrite: bool) -> None:

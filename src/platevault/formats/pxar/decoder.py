@@ -29,7 +29,7 @@ class Decoder:
     """
 
     def __init__(self, read: Read) -> None:
-        """read: gives at most so many bytes of the archive as asked, and none only at its end."""
+        """read: gives the next bytes of the archive, about as many as asked for, and none only at its end."""
         self._in = InStream(read)
         self._names: list[int] = []  # bytes of the name of each open directory
         self._path_bytes = 0
@@ -39,6 +39,15 @@ class Decoder:
         self._started = False
         self.version = 1
         self.prelude: bytes | None = None
+
+    @classmethod
+    def of_entry(cls, read: Read, offset: int) -> Decoder:
+        """A decoder for the one entry of a directory that begins at `offset` of the archive, where `read` begins. Ask `next` once."""
+        decoder = cls(read)
+        decoder._started = True
+        decoder._names, decoder._path_bytes = [1], 1
+        decoder._in.start_at(offset)
+        return decoder
 
     def __iter__(self) -> Iterator[Entry]:
         while (entry := self.next()) is not None:
@@ -143,6 +152,8 @@ class Decoder:
             entry.kind, entry.target = Kind.SYMLINK, self._target()
         elif kind == items.DEVICE:
             entry.kind, entry.device = Kind.DEVICE, TWO.unpack(self._take())
+            if not (st.S_ISCHR(entry.stat.mode) or st.S_ISBLK(entry.stat.mode)):
+                raise self._corrupt("a device whose mode says something else")
         elif kind in (items.FILENAME, items.GOODBYE):
             self._ahead = kind
             self._without_content(entry)

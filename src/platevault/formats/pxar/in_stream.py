@@ -12,7 +12,7 @@ Read = Callable[[int], bytes]
 
 
 class InStream:
-    """Reads from `read(size)`, which gives at most `size` bytes and none only at the end. Memory: one piece and one item."""
+    """Reads from `read(size)`, which gives the next bytes, about as many as asked for, none only at the end. Memory: a piece, an item."""
 
     __slots__ = ("_base", "_read", "at", "held", "view")
 
@@ -26,6 +26,10 @@ class InStream:
     def position(self) -> int:
         """Bytes read so far, from the beginning of the stream."""
         return self._base + self.at
+
+    def start_at(self, position: int) -> None:
+        """Count positions from here instead of 0; before anything is read."""
+        self._base = position
 
     def need(self, size: int) -> None:
         """Make sure that `size` bytes are in hand at `at`. Raises CorruptArchive when the stream ends earlier."""
