@@ -1,6 +1,7 @@
 """Key files: the JSON file that holds an encryption key, in clear or locked by a passphrase.
 
-Source: spec formats §6.1. Readers use the parameters of the file, within limits that keep a hostile file from taking all memory.
+Source: spec formats §6.1. Readers use the parameters of the file, within limits that keep a hostile file from taking all memory or
+hours of work.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from platevault.errors import Corrupt, Invalid
+from platevault.errors import Corrupt, Invalid, Unavailable
 from platevault.formats.keys import IV_BYTES, KEY_BYTES, TAG_BYTES, CryptKey, WrongKey
 
 MIN_PASSPHRASE_BYTES = 5
 SALT_BYTES = 32
 SCRYPT_MEMORY_BYTES = 1025 * 1024 * 1024
-MAX_PBKDF2_ITERATIONS = 100_000_000
+MAX_SCRYPT_WORK = 2**25  # n * r * p; the usual parameters make 2**19, 0.2 s
+MAX_PBKDF2_ITERATIONS = 30_000_000  # about 10 s; usual are 65535
 MAX_FILE_BYTES = 64 * 1024
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 _FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2}\Z", re.ASCII)
 
 
@@ -52,8 +55,10 @@ class Scrypt:
     def derive(self, passphrase: bytes) -> bytes:
         try:
             return hashlib.scrypt(passphrase, salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=SCRYPT_MEMORY_BYTES, dklen=32)
-        except (ValueError, OverflowError, MemoryError) as error:
+        except (ValueError, OverflowError) as error:
             raise CorruptKeyFile(f"key file: scrypt parameters are not usable: {error}") from error
+        except MemoryError as error:
+            raise Unavailable("not enough memory to derive a key from the passphrase") from error
 
     def as_json(self) -> dict[str, object]:
         return {"Scrypt": {"n": self.n, "r": self.r, "p": self.p, "salt": _to_base64(self.salt)}}
@@ -122,7 +127,9 @@ class KeyFile:
 
 
 def create(key: CryptKey, kdf: Kdf, passphrase: bytes | None = None, *, now: float, hint: str | None = None) -> KeyFile:
-    """A new key file. Raises Invalid for a missing or short passphrase, or for one that `none` would ignore."""
+    """A new key file. Raises Invalid for a missing or short passphrase, one that `none` would ignore, and a hint that is no text."""
+    if hint is not None and not _is_text(hint):
+        raise Invalid("the hint for the passphrase is no valid text")
     moment = datetime.fromtimestamp(int(now), UTC).isoformat()
     if kdf is Kdf.NONE:
         if passphrase:
@@ -167,11 +174,18 @@ def _parse_kdf(value: object) -> Scrypt | Pbkdf2 | None:
     if isinstance(value, dict) and len(value) == 1:
         name, parameters = next(iter(value.items()))
         if name == "Scrypt" and isinstance(parameters, dict):
-            numbers = [_number(parameters, key, 2**24) for key in ("n", "r", "p")]
-            return Scrypt(_from_base64(parameters.get("salt"), "salt"), *numbers)
+            return _parse_scrypt(parameters)
         if name == "PBKDF2" and isinstance(parameters, dict):
             return Pbkdf2(_from_base64(parameters.get("salt"), "salt"), _number(parameters, "iter", MAX_PBKDF2_ITERATIONS))
     raise CorruptKeyFile("key file: unknown 'kdf'")
+
+
+def _parse_scrypt(parameters: dict[str, object]) -> Scrypt:
+    n, r, p = (_number(parameters, key, MAX_SCRYPT_WORK) for key in ("n", "r", "p"))
+    memory_bytes = 128 * r * (n + p + 2)
+    if n < 2 or n.bit_count() != 1 or n * r * p > MAX_SCRYPT_WORK or memory_bytes > SCRYPT_MEMORY_BYTES:
+        raise CorruptKeyFile("key file: scrypt parameters are out of range", got=(n, r, p))
+    return Scrypt(_from_base64(parameters.get("salt"), "salt"), n, r, p)
 
 
 def _number(parameters: dict[str, object], key: str, limit: int) -> int:
@@ -184,7 +198,7 @@ def _number(parameters: dict[str, object], key: str, limit: int) -> int:
 def _time(fields: dict[str, object], key: str) -> str:
     value = fields.get(key)
     try:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not _TIME.match(value):
             raise ValueError
         datetime.fromisoformat(value)
     except ValueError:
@@ -199,9 +213,14 @@ def _fingerprint(value: object) -> str | None:
 
 
 def _hint(value: object) -> str | None:
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and _is_text(value)):
         return value
     raise CorruptKeyFile("key file: 'hint' is no text")
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can hold half a character."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _to_base64(raw: bytes) -> str:
