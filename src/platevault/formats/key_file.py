@@ -112,7 +112,7 @@ class KeyFile:
     def _decrypt(self, kdf: Scrypt | Pbkdf2, passphrase: bytes | None) -> bytes:
         if passphrase is None:
             raise PassphraseNeeded("the key is locked, a passphrase is needed", hint=self.hint)
-        _check_passphrase(passphrase)
+        check_passphrase(passphrase)
         iv, tag, secret = self.data[:IV_BYTES], self.data[IV_BYTES : IV_BYTES + TAG_BYTES], self.data[IV_BYTES + TAG_BYTES :]
         try:
             return CryptKey(kdf.derive(passphrase)).decrypt(iv, tag, secret)
@@ -137,14 +137,15 @@ def create(key: CryptKey, kdf: Kdf, passphrase: bytes | None = None, *, now: flo
         return KeyFile(None, moment, moment, key.raw, key.fingerprint_text, hint)
     if passphrase is None:
         raise PassphraseNeeded(f"kdf '{kdf}' needs a passphrase", hint=None)
-    _check_passphrase(passphrase)
+    check_passphrase(passphrase)
     salt = os.urandom(SALT_BYTES)
     derivation = Scrypt(salt) if kdf is Kdf.SCRYPT else Pbkdf2(salt)
     iv, tag, secret = CryptKey(derivation.derive(passphrase)).encrypt(key.raw)
     return KeyFile(derivation, moment, moment, iv + tag + bytes(secret), key.fingerprint_text, hint)
 
 
-def _check_passphrase(passphrase: bytes) -> None:
+def check_passphrase(passphrase: bytes) -> None:
+    """Raises Invalid for a passphrase that is shorter than existing programs take, 5 bytes."""
     if len(passphrase) < MIN_PASSPHRASE_BYTES:
         raise Invalid(f"the passphrase is too short: at least {MIN_PASSPHRASE_BYTES} bytes")
 

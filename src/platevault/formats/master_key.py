@@ -49,7 +49,8 @@ def load_private(pem: bytes, passphrase: bytes | None) -> rsa.RSAPrivateKey:
 
 
 def create_pair(passphrase: bytes) -> tuple[bytes, bytes]:
-    """New private (PKCS#8, encrypted) and public key, both PEM."""
+    """New private (PKCS#8, encrypted) and public key, both PEM. Raises Invalid for a passphrase of less than 5 bytes."""
+    key_file.check_passphrase(passphrase)
     private = rsa.generate_private_key(public_exponent=65537, key_size=MASTER_BITS)
     locked = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(passphrase)
@@ -70,11 +71,12 @@ def wrap(key: CryptKey, source: KeyFile | None, public: rsa.RSAPublicKey, *, now
 
 
 def unwrap(wrapped: bytes, private: rsa.RSAPrivateKey) -> KeyFile:
-    """The key file inside. Raises WrongMasterKey."""
+    """The key file inside. Raises WrongMasterKey, or CorruptKeyFile when the key does not fit its fingerprint."""
     try:
         found = key_file.parse(private.decrypt(wrapped, padding.PKCS1v15()))
     except (ValueError, key_file.CorruptKeyFile) as error:
         # OpenSSL answers a wrong key with random bytes instead of an error, so the parser sees it.
         raise WrongMasterKey("the wrapped key does not open with this master key") from error
-    found.unlock()
+    if found.kind is key_file.Kdf.NONE:
+        found.unlock()
     return found
