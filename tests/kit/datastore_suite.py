@@ -113,12 +113,20 @@ class ChunkSuite:
         names = []
         for _ in range(12):
             store.chunks.insert(DIGEST, RAW)
-            names.append(store.chunks.mark_bad(DIGEST))
+            names.append(store.chunks.mark_bad(DIGEST, is_bad=lambda raw: raw == RAW))
             assert store.chunks.stored_bytes(DIGEST) is None
         assert names == [f"{DIGEST.hex()}.{min(number, 9)}.bad" for number in range(12)]
         store.chunks.insert(DIGEST, RAW)
         assert sorted(entry.bad for entry in store.chunks.entries() if entry.bad is not None) == list(range(10))
         assert [entry.digest for entry in store.chunks.entries() if entry.bad is None] == [DIGEST]
+
+    def test_a_chunk_that_is_good_again_stays(self, store: Datastore) -> None:
+        store.chunks.insert(DIGEST, RAW)
+        assert store.chunks.mark_bad(DIGEST, is_bad=lambda raw: raw != RAW) is None
+        assert store.chunks.load(DIGEST) == RAW
+        store.chunks.mark_bad(DIGEST, is_bad=lambda raw: True)
+        with pytest.raises(NotFound):
+            store.chunks.mark_bad(DIGEST, is_bad=lambda raw: True)
 
     def test_folders_show_what_is_stored(self, store: Datastore) -> None:
         store.chunks.insert(DIGEST, RAW)

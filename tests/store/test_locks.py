@@ -90,7 +90,18 @@ def test_a_manifest_lock_is_waited_for_and_then_refused(tmp_path: Path) -> None:
 
 def test_lock_files_have_the_mode_of_the_reference(tmp_path: Path) -> None:
     with LockFiles(tmp_path, SystemClock()).group(ROOT, snapshot().group) as lock:
-        assert lock.path.stat().st_mode & 0o777 == 0o640  # 0660 less the umask 022
+        assert lock.path.stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_lock_files_belong_to_the_owner_of_the_store(tmp_path: Path) -> None:
+    locks = LockFiles(tmp_path / "locks" / "store", SystemClock(), owner=(1234, 1235))
+    with locks.group(Namespace.parse("a/b"), snapshot().group) as lock:
+        for path in (lock.path, lock.path.parent, tmp_path / "locks" / "store"):
+            assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
+    assert (tmp_path / "locks").stat().st_uid == 0
+    locks.group(ROOT, GroupName.parse(f"host/{LONG}")).release()
+    assert (tmp_path / "locks" / "store" / "hashed").stat().st_uid == 1234
 
 
 def test_a_lock_file_may_not_be_a_link(tmp_path: Path) -> None:

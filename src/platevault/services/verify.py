@@ -134,7 +134,8 @@ def _verify_locked(run: _Run, ns: Namespace, name: SnapshotName) -> Outcome:
         return Outcome.SKIPPED
     run.task.log(f"verify {run.store.name}:{name}")
     outcomes = [_verify_file(run, ns, name, file) for file in manifest.files]
-    outcome = Outcome.UNKNOWN if Outcome.UNKNOWN in outcomes else Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.GOOD
+    # What is certainly broken is noted as such, whatever else could not be read.
+    outcome = next((worst for worst in (Outcome.FAILED, Outcome.UNKNOWN) if worst in outcomes), Outcome.GOOD)
     return outcome if outcome is Outcome.UNKNOWN else _note(run, ns, name, outcome)
 
 
@@ -200,9 +201,9 @@ def _check_archive(run: _Run, ns: Namespace, name: SnapshotName, file: ManifestF
     start = run.clock.monotonic()
     tally = check_index(run.store.chunks, index, file.crypt_mode, run.known, run.task, workers=run.workers)
     run.task.log(_speed_line(tally, run.clock.monotonic() - start))
-    if tally.unreadable:
-        return Outcome.UNKNOWN
-    return Outcome.FAILED if tally.errors else Outcome.GOOD
+    if tally.errors > tally.unreadable:
+        return Outcome.FAILED
+    return Outcome.UNKNOWN if tally.unreadable else Outcome.GOOD
 
 
 def _speed_line(tally: Tally, seconds: float) -> str:

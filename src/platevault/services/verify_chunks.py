@@ -51,7 +51,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Tally:
-    """What was found in one archive: bytes read from the store, plain bytes they stand for, errors."""
+    """What was found in one archive: bytes read from the store, plain bytes they stand for, errors, and how many of these say nothing."""
 
     stored_bytes: int = 0
     plain_bytes: int = 0
@@ -77,18 +77,23 @@ def check_chunk(chunks: ChunkStore, wanted: Wanted) -> int:
     An encrypted chunk can only be checked by its CRC: the server has no key.
     """
     raw = chunks.load(wanted.digest)
+    check_blob(raw, wanted)
+    return len(raw)
+
+
+def check_blob(raw: bytes, wanted: Wanted) -> None:
+    """Whether these bytes are the chunk. Raises Corrupt, WrongKind."""
     kind = blob.kind_of(raw)
     if kind.is_encrypted != wanted.encrypted:
         raise WrongKind("wrong crypt mode", digest=wanted.digest)
     if wanted.encrypted:
         blob.check_crc(raw)
-        return len(raw)
+        return
     plain = blob.decode(raw)
     if len(plain) != wanted.size:
         raise Corrupt(f"wrong length: {len(plain)} instead of {wanted.size} bytes", expected=wanted.size, got=len(plain))
     if hashlib.sha256(plain).digest() != wanted.digest:
         raise Corrupt("content does not have the digest", expected=wanted.digest)
-    return len(raw)
 
 
 def check_index(
@@ -138,16 +143,21 @@ def _settle(chunks: ChunkStore, wanted: Wanted, result: Future[int], known: Know
         tally.stored_bytes += result.result()
     except Exception as error:
         state = _state_of(error)
-        tally.errors += 1
-        tally.unreadable += state is ChunkState.UNREADABLE
-        task.log(f"chunk {wanted.digest.hex()}: {state.value}: {error}")
-        if state is not ChunkState.UNREADABLE and state is not ChunkState.WRONG_KIND:
-            known.bad.add(wanted.digest)
-        if state is ChunkState.CORRUPT:
-            _set_aside(chunks, wanted.digest, task)
-    else:
-        tally.plain_bytes += wanted.size
-        known.good(wanted.encrypted).add(wanted.digest)
+        if state is ChunkState.CORRUPT and not _set_aside(chunks, wanted, task):
+            task.log(f"chunk {wanted.digest.hex()}: {error}, but good when read again: it was stored anew meanwhile")
+        else:
+            _count_failure(wanted, state, error, known, tally, task)
+            return
+    tally.plain_bytes += wanted.size
+    known.good(wanted.encrypted).add(wanted.digest)
+
+
+def _count_failure(wanted: Wanted, state: ChunkState, error: Exception, known: Known, tally: Tally, task: Progress) -> None:
+    tally.errors += 1
+    tally.unreadable += state is ChunkState.UNREADABLE
+    task.log(f"chunk {wanted.digest.hex()}: {state.value}: {error}")
+    if state in (ChunkState.CORRUPT, ChunkState.MISSING):
+        known.bad.add(wanted.digest)
 
 
 def _state_of(error: Exception) -> ChunkState:
@@ -162,8 +172,23 @@ def _state_of(error: Exception) -> ChunkState:
     raise error
 
 
-def _set_aside(chunks: ChunkStore, digest: Digest, task: Progress) -> None:
+def _set_aside(chunks: ChunkStore, wanted: Wanted, task: Progress) -> bool:
+    """Rename the chunk; False when the bytes that are stored now are good."""
     try:
-        task.log(f"corrupted chunk renamed to {chunks.mark_bad(digest)}")
+        name = chunks.mark_bad(wanted.digest, is_bad=lambda raw: _is_corrupt(raw, wanted))
     except PlatevaultError as error:
-        task.warn(f"could not rename corrupt chunk {digest.hex()}: {error}")
+        task.warn(f"could not rename corrupt chunk {wanted.digest.hex()}: {error}")
+        return True
+    if name is not None:
+        task.log(f"corrupted chunk renamed to {name}")
+    return name is not None
+
+
+def _is_corrupt(raw: bytes, wanted: Wanted) -> bool:
+    try:
+        check_blob(raw, wanted)
+    except WrongKind:
+        return False
+    except Corrupt:
+        return True
+    return False

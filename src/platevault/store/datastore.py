@@ -107,6 +107,10 @@ class ChunkWriter(Protocol):
 
     def write(self, piece: bytes | memoryview) -> None: ...
 
+    def written(self) -> bytes:
+        """What was written so far, behind zeros in place of the header, for a caller who can check it only as a whole."""
+        ...
+
     def commit(self, header: bytes) -> Inserted:
         """Write the 12 or 44 header bytes in front, give the chunk its name. Raises Conflict by the rules of spec formats §1.4."""
         ...
@@ -149,8 +153,11 @@ class ChunkStore(Protocol):
         """Set the last sign of use back by so much; for the check that touching works at all."""
         ...
 
-    def mark_bad(self, digest: Digest) -> str:
-        """Rename a corrupt chunk to the first free `<digest>.N.bad` and return that name."""
+    def mark_bad(self, digest: Digest, *, is_bad: Callable[[bytes], bool]) -> str | None:
+        """Rename a corrupt chunk to the first free `<digest>.N.bad` and return that name.
+
+        is_bad: is asked once more, about the bytes that are stored now; None when it says no, and nothing is renamed.
+        """
         ...
 
     def entries(self) -> Iterator[ChunkEntry]: ...
@@ -173,6 +180,11 @@ class FixedIndexWriter(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def uuid(self) -> str:
+        """32 hex digits."""
+        ...
+
     def set(self, position: int, digest: Digest) -> None: ...
 
     def close(self, size: int) -> bytes:
@@ -189,6 +201,11 @@ class DynamicIndexWriter(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def uuid(self) -> str:
+        """32 hex digits."""
+        ...
 
     def append(self, end: int, digest: Digest) -> None: ...
 
@@ -308,7 +325,11 @@ class Datastore(Protocol):
 
     # the whole store
     def index_files(self) -> Iterator[IndexFile]:
-        """Every index below the base, also outside the regular hierarchy."""
+        """Every index below the base, also outside the regular hierarchy.
+
+        During a collection one call after the other sees every index that existed when the collection began, unless it was removed, and
+        every one that got its name before the last call ended: one that a backup finishes meanwhile is not missed.
+        """
         ...
 
     def open_index_file(self, path: str) -> FixedIndex | DynamicIndex:

@@ -2,7 +2,7 @@
 
 Source: spec formats §1. A chunk gets its name by rename, only when complete. What is decided by looking at an existing file
 (keep, replace, delete as garbage) happens under the lock of its digest's stripe, so that garbage collection cannot delete what an
-insert in this process has just taken for present.
+insert in this process has just taken for present. The stripes belong to the directory, not to one object for it.
 """
 
 from __future__ import annotations
@@ -11,30 +11,44 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 from platevault.store.datastore import ChunkEntry, ChunkTimes, Digest, Inserted
 from platevault.store.filesystem import dirs, replace
+from platevault.store.filesystem.chunk_writer import FileChunkWriter
 from platevault.store.filesystem.insert_rules import MAGIC_BYTES, Action, ChunkClash, decide
 from platevault.store.filesystem.options import SyncLevel
-from platevault.store.filesystem.trouble import NotInStore, failed, translated
+from platevault.store.filesystem.trouble import failed, translated, writing
 
 FOLDERS = 65536
-STRIPES = 256  # far more than threads that insert at once
 BAD_NUMBERS = 10
 ENTRY = re.compile(r"([0-9a-f]{64})(?:\.([0-9])\.bad)?")
 
 
 class FilesystemChunks:
-    """The chunk directory of one datastore. `_stripes` serialises decisions about files of one digest within this process."""
+    """The chunk directory of one datastore. A stripe serialises decisions about the files of one digest within this process.
 
-    def __init__(self, chunks_dir: int, path: str, *, owner: dirs.Owner | None, sync_level: SyncLevel) -> None:
+    The descriptor of the directory lives as long as the object: whoever still works with it works in the right directory.
+    """
+
+    def __init__(
+        self, chunks_dir: int, path: str, *, owner: dirs.Owner | None, sync_level: SyncLevel, stripes: Sequence[threading.Lock]
+    ) -> None:
+        """chunks_dir: belongs to this object from now on."""
         self._dir = chunks_dir
         self._path = path
         self._owner = owner
         self._sync = sync_level is SyncLevel.FILE
-        self._stripes = [threading.Lock() for _ in range(STRIPES)]
+        self._stripes = stripes
+        self._closing = weakref.finalize(self, os.close, chunks_dir)
+
+    def close(self) -> None:
+        """Let go of the directory. No call may follow. Twice is harmless."""
+        self._dir = -1
+        self._closing()
 
     # writing
     def insert(self, digest: Digest, blob: bytes | bytearray | memoryview) -> Inserted:
@@ -47,24 +61,24 @@ class FilesystemChunks:
         """
         view = memoryview(blob).cast("B")
         magic = bytes(view[:MAGIC_BYTES])
-        with translated("writing chunk", digest.hex()), self._folder(digest) as folder:
-            kept = self._keep_existing(folder, digest, len(view), magic)
+        with writing("chunk", digest.hex()), self._folder(digest) as folder:
+            with self._stripe(digest):
+                kept = self._keep_existing(folder, digest, len(view), magic)
             if kept is not None:
                 return kept
             descriptor, temp = replace.create_temp(folder, digest.hex(), owner=self._owner)
             try:
-                try:
-                    dirs.write_all(descriptor, view, 0)
-                    return self._place(folder, digest, descriptor, temp, len(view), magic)
-                finally:
-                    os.close(descriptor)
+                dirs.write_all(descriptor, view, 0)
+                return self.place(folder, digest, descriptor, temp, len(view), magic)
             except BaseException:
                 replace.forget(folder, temp)
                 raise
+            finally:
+                os.close(descriptor)
 
     def begin(self, digest: Digest, *, encoded_bytes: int, header_bytes: int) -> FileChunkWriter:
         """Start a streamed insert of a blob of `encoded_bytes` in all; the pieces start behind `header_bytes`."""
-        with translated("writing chunk", digest.hex()):
+        with writing("chunk", digest.hex()):
             folder = self._open_folder(digest)
             try:
                 descriptor, temp = replace.create_temp(folder, digest.hex(), owner=self._owner)
@@ -73,37 +87,39 @@ class FilesystemChunks:
                 raise
         return FileChunkWriter(self, digest, folder, descriptor, temp, encoded_bytes=encoded_bytes, header_bytes=header_bytes)
 
-    def _keep_existing(self, folder: int, digest: Digest, length: int, magic: bytes) -> Inserted | None:
-        """Touch the stored file and say so when it stays; None when the incoming blob is to be written."""
-        name = digest.hex()
+    def place(self, folder: int, digest: Digest, descriptor: int, temp: str, length: int, magic: bytes) -> Inserted:
+        """Give the finished temp file its name, unless another writer was first; the temp file is gone or renamed on return.
+
+        The look at what is there and the rename are one step: garbage collection, which looks and deletes in one step, must not
+        find the old file and delete the new one. With level `file` the name is durable before anybody else finds the chunk present.
+        """
+        if self._sync:
+            os.fsync(descriptor)
         with self._stripe(digest):
-            try:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except FileNotFoundError:
-                return None
+            kept = self._keep_existing(folder, digest, length, magic)
+            if kept is None:
+                os.rename(temp, digest.hex(), src_dir_fd=folder, dst_dir_fd=folder)
+                if self._sync:
+                    os.fsync(folder)
+                return Inserted(length, existed=False)
+        replace.forget(folder, temp)
+        return kept
+
+    def _keep_existing(self, folder: int, digest: Digest, length: int, magic: bytes) -> Inserted | None:
+        """Touch the stored file and say so when it stays; None when the incoming blob is to be written. The caller holds the stripe."""
+        name = digest.hex()
+        with suppress(FileNotFoundError):
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode):
                 raise ChunkClash(f"chunk {name} is not a regular file", digest=digest)
             stored_magic = magic if found.st_size == length else _magic(folder, name)
             if (
                 decide(digest, stored_bytes=found.st_size, stored_magic=stored_magic, incoming_bytes=length, incoming_magic=magic)
-                is Action.WRITE
+                is Action.KEEP
             ):
-                return None
-            os.utime(name, dir_fd=folder, follow_symlinks=False)
-            return Inserted(found.st_size, existed=True)
-
-    def _place(self, folder: int, digest: Digest, descriptor: int, temp: str, length: int, magic: bytes) -> Inserted:
-        """Give the finished temp file its name, unless another writer was first; the temp file is gone or renamed on return."""
-        if self._sync:
-            os.fsync(descriptor)
-        kept = self._keep_existing(folder, digest, length, magic)
-        if kept is not None:
-            replace.forget(folder, temp)
-            return kept
-        os.rename(temp, digest.hex(), src_dir_fd=folder, dst_dir_fd=folder)
-        if self._sync:
-            os.fsync(folder)
-        return Inserted(length, existed=False)
+                os.utime(name, dir_fd=folder, follow_symlinks=False)
+                return Inserted(found.st_size, existed=True)
+        return None
 
     # reading
     def load(self, digest: Digest) -> bytes:
@@ -118,17 +134,16 @@ class FilesystemChunks:
 
     def stored_bytes(self, digest: Digest) -> int | None:
         """Size of the stored blob, None when there is no such chunk."""
-        with translated("looking for chunk", digest.hex()), self._folder(digest) as folder:
-            found = dirs.regular(folder, digest.hex())
+        found = self._look("looking for chunk", digest)
         return None if found is None else found.st_size
 
     def touch(self, digest: Digest) -> bool:
         """Refresh the times that garbage collection looks at. False when there is no such chunk."""
-        with translated("touching chunk", digest.hex()), self._folder(digest) as folder, self._stripe(digest):
-            if dirs.regular(folder, digest.hex()) is None:
-                return False
-            os.utime(digest.hex(), dir_fd=folder, follow_symlinks=False)
-            return True
+        with translated("touching chunk", digest.hex()), suppress(FileNotFoundError), self._folder(digest) as folder, self._stripe(digest):
+            if dirs.regular(folder, digest.hex()) is not None:
+                os.utime(digest.hex(), dir_fd=folder, follow_symlinks=False)
+                return True
+        return False
 
     def in_reading_order(self, digests: Iterable[Digest]) -> list[Digest]:
         """The digests in the order of their inodes, which on spinning disks is close to the order of their blocks. Missing ones first."""
@@ -142,9 +157,13 @@ class FilesystemChunks:
 
     def times(self, digest: Digest) -> ChunkTimes | None:
         """Size and last sign of use of a chunk, None when there is no such chunk."""
-        with translated("looking for chunk", digest.hex()), self._folder(digest) as folder:
-            found = dirs.regular(folder, digest.hex())
+        found = self._look("looking for chunk", digest)
         return None if found is None else _times(found)
+
+    def _look(self, what: str, digest: Digest) -> os.stat_result | None:
+        with translated(what, digest.hex()), suppress(FileNotFoundError), self._folder(digest) as folder:
+            return dirs.regular(folder, digest.hex())
+        return None
 
     def age(self, digest: Digest, *, seconds: float) -> None:
         """Set the last sign of use back, to see whether a touch is able to move it forward again."""
@@ -153,9 +172,16 @@ class FilesystemChunks:
             os.utime(digest.hex(), (then, then), dir_fd=folder, follow_symlinks=False)
 
     # corrupt chunks and garbage
-    def mark_bad(self, digest: Digest) -> str:
-        """Rename a corrupt chunk to the first free `<digest>.N.bad` (N = 9 is overwritten) and return that name."""
+    def mark_bad(self, digest: Digest, *, is_bad: Callable[[bytes], bool]) -> str | None:
+        """Rename a corrupt chunk to the first free `<digest>.N.bad` (N = 9 is overwritten) and return that name.
+
+        is_bad: is asked once more, about the bytes that are stored now; no other writer of this process comes between the answer
+        and the rename. None when it says no: another backup has stored the chunk anew, or the first look was wrong. Raises
+        NotInStore, StorageFailed.
+        """
         with translated("renaming chunk", digest.hex()), self._folder(digest) as folder, self._stripe(digest):
+            if not is_bad(_content(folder, digest.hex())):
+                return None
             names = [f"{digest.hex()}.{number}.bad" for number in range(BAD_NUMBERS)]
             free = next((name for name in names if dirs.regular(folder, name) is None), names[-1])
             os.rename(digest.hex(), free, src_dir_fd=folder, dst_dir_fd=folder)
@@ -206,17 +232,13 @@ class FilesystemChunks:
         return f"{text[:4]}/{text}"
 
     def _open_folder(self, digest: Digest) -> int:
-        try:
-            return os.open(digest.hex()[:4], dirs.DIRECTORY, dir_fd=self._dir)
-        except FileNotFoundError as error:
-            path = f"{self._path}/{digest.hex()[:4]}"
-            raise NotInStore(f"the chunk directory '{path}' is missing", path=path) from error
+        return os.open(digest.hex()[:4], dirs.DIRECTORY, dir_fd=self._dir)
 
     def _folder(self, digest: Digest) -> _Folder:
         return _Folder(self._open_folder(digest))
 
     def _stripe(self, digest: Digest) -> threading.Lock:
-        return self._stripes[digest[-1] % STRIPES]
+        return self._stripes[digest[-1] % len(self._stripes)]
 
 
 class _Folder:
@@ -234,63 +256,18 @@ class _Folder:
         os.close(self.descriptor)
 
 
-class FileChunkWriter:
-    """One chunk arriving in pieces into a temp file; nothing is visible under its digest before `commit`. One thread uses it."""
-
-    def __init__(
-        self, chunks: FilesystemChunks, digest: Digest, folder: int, descriptor: int, temp: str, *, encoded_bytes: int, header_bytes: int
-    ) -> None:
-        self._chunks = chunks
-        self._digest = digest
-        self._folder = folder
-        self._descriptor = descriptor
-        self._temp = temp
-        self._encoded_bytes = encoded_bytes
-        self._header_bytes = header_bytes
-        self._offset = header_bytes
-        self._open = True
-
-    def write(self, piece: bytes | memoryview) -> None:
-        """Append to the body. Raises StorageFailed; the caller then discards."""
-        with translated("writing chunk", self._digest.hex()):
-            dirs.write_all(self._descriptor, piece, self._offset)
-        self._offset += len(piece)
-
-    def commit(self, header: bytes) -> Inserted:
-        """Write the 12 or 44 header bytes in front and give the chunk its name.
-
-        Raises ChunkClash by the rules of spec formats §1.4 or StorageFailed, and then leaves no file.
-        """
-        assert len(header) == self._header_bytes
-        assert self._offset == self._encoded_bytes
-        try:
-            with translated("writing chunk", self._digest.hex()):
-                dirs.write_all(self._descriptor, header, 0)
-                result = self._chunks._place(
-                    self._folder, self._digest, self._descriptor, self._temp, self._encoded_bytes, header[:MAGIC_BYTES]
-                )
-        except BaseException:
-            self.discard()
-            raise
-        self._close()
-        return result
-
-    def discard(self) -> None:
-        """Remove what was written. Harmless after `commit`."""
-        if self._open:
-            replace.forget(self._folder, self._temp)
-            self._close()
-
-    def _close(self) -> None:
-        self._open = False
-        os.close(self._descriptor)
-        os.close(self._folder)
-
-
 def _magic(folder: int, name: str) -> bytes:
     descriptor = dirs.open_regular(folder, name)
     try:
         return os.pread(descriptor, MAGIC_BYTES, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _content(folder: int, name: str) -> bytes:
+    descriptor = dirs.open_regular(folder, name)
+    try:
+        return dirs.read_all(descriptor)
     finally:
         os.close(descriptor)
 

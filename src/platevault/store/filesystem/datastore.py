@@ -6,8 +6,10 @@ snapshots; chunks beside them. This module puts them together.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from platevault.store.filesystem.options import SyncLevel
 from platevault.store.filesystem.process_lock import Hold, process_lock
 from platevault.store.filesystem.replace import replace_file
 from platevault.store.filesystem.snapshot_content import SnapshotContent
-from platevault.store.filesystem.trouble import translated
+from platevault.store.filesystem.trouble import StorageFailed, translated
 
 GC_STATUS = ".gc-status"
 
@@ -29,8 +31,10 @@ GC_STATUS = ".gc-status"
 class FilesystemDatastore(SnapshotContent):
     """One open datastore. Any thread may use it; several objects and processes may serve the same directory.
 
-    It keeps the base directory open until `close`.
+    It keeps its directories open as long as somebody holds the object, or until `close`.
     """
+
+    chunks_class = FilesystemChunks
 
     def __init__(self, name: str, path: Path, *, locks_dir: Path, clock: Clock, sync_level: SyncLevel = SyncLevel.FILESYSTEM) -> None:
         """Open the datastore in `path` as it is. Raises NoDatastore for a foreign, incomplete or newer directory.
@@ -39,13 +43,20 @@ class FilesystemDatastore(SnapshotContent):
         the same directory must be given the same one.
         """
         base, chunks_dir = layout.open_base(path)
-        self._chunks_dir = chunks_dir
         owner = layout.owner_for(base)
-        super().__init__(name, path, base, locks=LockFiles(locks_dir / name, clock), clock=clock, sync_level=sync_level, owner=owner)
-        with translated("opening datastore", str(path)):
-            self._process_lock = process_lock(base, str(path))
-        self.chunks = FilesystemChunks(chunks_dir, f"{path}/.chunks", owner=owner, sync_level=sync_level)
+        locks = LockFiles(locks_dir / name, clock, owner=owner)
+        self._closing = weakref.finalize(self, os.close, base)
+        try:
+            with translated("opening datastore", str(path)):
+                self._process_lock = process_lock(base, str(path))
+        except BaseException:
+            os.close(chunks_dir)
+            raise
+        self.chunks = self.chunks_class(
+            chunks_dir, f"{path}/.chunks", owner=owner, sync_level=sync_level, stripes=self._process_lock.stripes
+        )
         self._listed = {}
+        super().__init__(name, path, base, locks=locks, clock=clock, sync_level=sync_level, owner=owner)
 
     @classmethod
     def create(
@@ -56,25 +67,53 @@ class FilesystemDatastore(SnapshotContent):
         return cls(name, path, locks_dir=locks_dir, clock=clock, sync_level=sync_level)
 
     def close(self) -> None:
-        """Let go of the directory, so that its file system can be unmounted. No call may follow. Twice is harmless."""
-        base, self._base = self._base, -1
-        if base >= 0:
-            os.close(self._chunks_dir)
-            os.close(base)
+        """Let go of the directory at once, so that its file system can be unmounted. No call may follow. Twice is harmless.
+
+        Who cannot know whether the object is still in use just drops it: then its last user lets go.
+        """
+        self._base = -1
+        self.chunks.close()
+        self._closing()
 
     # the whole store
     def index_files(self) -> Iterator[IndexFile]:
-        """Every index below the base, also outside the regular hierarchy. Raises StorageFailed for an unreadable directory."""
+        """Every index below the base. Raises StorageFailed for an unreadable directory, and for a link where backups belong.
+
+        While a collection holds the store, indexes that got their names since it began come last: the walk may have missed them.
+        """
         with translated("looking for indexes in", str(self._base_path)):
             yield from index_walk.walk(self._base)
+            for path in self._process_lock.published():
+                found = index_walk.look_at(self._base, path)
+                if found is not None:
+                    yield found
+
+    def _note_index(self, path: str) -> None:
+        self._process_lock.publish(path)
+
+    def _flush(self) -> None:
+        """The kernel tells of lost writes once; all who were writing then have to know."""
+        try:
+            super()._flush()
+        except OSError:
+            self._process_lock.note_lost_writes(self._clock)
+            raise
+        if self._process_lock.has_lost_writes():
+            raise StorageFailed(
+                f"the disk of '{self._base_path}' has lost writes while backups were running: they cannot be finished, back up again",
+                path=str(self._base_path),
+                errno=errno.EIO,
+            )
 
     def hold_for_writing(self) -> Hold:
         """Shared hold: while it lasts, garbage collection keeps chunks younger than its begin. Raises StoreBusy."""
-        return self._process_lock.share(self._clock)
+        with translated("locking", str(self._base_path)):
+            return self._process_lock.share(self._clock)
 
     def hold_for_collection(self) -> Hold:
         """Exclusive hold for garbage collection. Raises StoreBusy when another process writes or a collection runs."""
-        return self._process_lock.exclude()
+        with translated("locking", str(self._base_path)):
+            return self._process_lock.exclude()
 
     def oldest_writer(self) -> float | None:
         """Begin of the oldest shared hold in this process, seconds since the epoch."""

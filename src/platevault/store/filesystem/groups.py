@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 
 from platevault.errors import Conflict
@@ -16,6 +17,7 @@ from platevault.store.filesystem.trouble import NotInStore
 
 OWNER = "owner"
 NOTES = "notes"
+LEFT_OVER = re.compile(r"(?:owner|notes)\.tmp_[A-Za-z0-9]{6}")  # of a process that died while it replaced the file
 
 
 class NoOwner(Conflict):
@@ -104,10 +106,11 @@ class GroupFiles(NamespaceFiles):
         path, name = ns_path(ns, str(group.type)), group.id
         with suppress(NotInStore), self._directory("removing group", path) as above:
             with dirs.directory(above, name) as inside:
-                if set(os.listdir(inside)) - {OWNER, NOTES}:
+                own = [file for file in os.listdir(inside) if file in (OWNER, NOTES) or LEFT_OVER.fullmatch(file)]
+                if set(os.listdir(inside)).difference(own):
                     return False
-                forget(inside, NOTES)
-                forget(inside, OWNER)
+                for file in sorted(own, key=lambda file: file == OWNER):  # the owner last: an empty group without it is anybody's
+                    forget(inside, file)
             os.rmdir(name, dir_fd=above)
             return True
         return False

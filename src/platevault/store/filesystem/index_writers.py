@@ -11,6 +11,7 @@ import hashlib
 import os
 import struct
 import uuid
+from collections.abc import Callable
 
 import numpy as np
 
@@ -36,16 +37,23 @@ class IndexOpen(Conflict):
 class _TempFile:
     """The temp file of an index, in an open snapshot directory that this object owns."""
 
-    def __init__(self, parent: int, name: str, *, owner: dirs.Owner | None, ctime: int, sync: bool) -> None:
+    def __init__(self, parent: int, name: str, *, owner: dirs.Owner | None, ctime: int, sync: bool, published: Callable[[], None]) -> None:
+        """published: called when the index has got its name."""
         stem, kind = name.rsplit(".", 1)
         self.name = name
         self._temp = f"{stem}.tmp_{kind}"
         self._parent = parent
         self._sync = sync
+        self._published = published
         self._ctime = ctime
         self._uuid = uuid.uuid4()
         self._open = True
         self._descriptor = self._create(owner)
+
+    @property
+    def uuid(self) -> str:
+        """32 hex digits, as task logs show it."""
+        return self._uuid.hex
 
     def _create(self, owner: dirs.Owner | None) -> int:
         try:
@@ -75,6 +83,7 @@ class _TempFile:
                 if self._sync:
                     os.fsync(self._descriptor)
                 os.rename(self._temp, self.name, src_dir_fd=self._parent, dst_dir_fd=self._parent)
+                self._published()
                 if self._sync:
                     os.fsync(self._parent)
         except BaseException:
@@ -98,9 +107,18 @@ class FixedIndexFile(_TempFile):
     """A fixed index being written. Entries may come in any order; what was never set is 32 zero bytes."""
 
     def __init__(
-        self, parent: int, name: str, *, size: int | None, base: FixedIndex | None, owner: dirs.Owner | None, ctime: int, sync: bool
+        self,
+        parent: int,
+        name: str,
+        *,
+        size: int | None,
+        base: FixedIndex | None,
+        owner: dirs.Owner | None,
+        ctime: int,
+        sync: bool,
+        published: Callable[[], None],
     ) -> None:
-        super().__init__(parent, name, owner=owner, ctime=ctime, sync=sync)
+        super().__init__(parent, name, owner=owner, ctime=ctime, sync=sync, published=published)
         self._entries = 0 if size is None else _chunks(size)
         self._batch = bytearray()
         self._batch_start = 0
@@ -149,8 +167,8 @@ class FixedIndexFile(_TempFile):
 class DynamicIndexFile(_TempFile):
     """A dynamic index being written; entries come in order."""
 
-    def __init__(self, parent: int, name: str, *, owner: dirs.Owner | None, ctime: int, sync: bool) -> None:
-        super().__init__(parent, name, owner=owner, ctime=ctime, sync=sync)
+    def __init__(self, parent: int, name: str, *, owner: dirs.Owner | None, ctime: int, sync: bool, published: Callable[[], None]) -> None:
+        super().__init__(parent, name, owner=owner, ctime=ctime, sync=sync, published=published)
         self._batch = bytearray()
         self._written = HEADER_BYTES
         self._hash = hashlib.sha256()

@@ -1,7 +1,7 @@
 """The fixed part of a datastore directory: made once, checked at each open, removed at the end.
 
 Source: spec formats §1.1, administration §8.3. Made in an order in which a crash leaves a directory that is refused, never one
-that looks complete: `.lock` comes last.
+that looks complete: `.lock` comes last, when all that is before it is durable.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from platevault.errors import Conflict, Invalid
 from platevault.store.filesystem import dirs
 from platevault.store.filesystem.chunk_files import FOLDERS
+from platevault.store.filesystem.syncfs import syncfs
 from platevault.store.filesystem.trouble import NotInStore, translated
 
 CHUNKS = ".chunks"
@@ -48,6 +49,7 @@ def make(path: Path) -> None:
         base = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _make_chunk_dirs(base)
+            syncfs(base)
             _make_lock(base)
             os.fsync(base)
         finally:

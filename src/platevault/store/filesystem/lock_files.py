@@ -1,7 +1,8 @@
 """Lock files of groups, snapshots and manifests, named and taken as Proxmox Backup Server does since 3.3.5.
 
 Source: spec formats §4.6, vectors names.json. The files lie outside the datastore, in a directory of this machine, so that a
-datastore may be removed under a lock. flock belongs to the open file: two threads that open the file each conflict as two
+datastore may be removed under a lock. They get the mode and the owner that the reference gives them, so that both programs can use
+them. flock belongs to the open file: two threads that open the file each conflict as two
 processes do. A lock counts only if its path still names the locked inode, because removal of a snapshot removes its lock file.
 """
 
@@ -19,10 +20,13 @@ from platevault.clock import Clock
 from platevault.errors import Conflict
 from platevault.formats.names import GroupName, Namespace, SnapshotName
 from platevault.formats.upid import escape_id
+from platevault.store.filesystem.dirs import Owner
 from platevault.store.filesystem.trouble import translated
 
 MANIFEST_TIMEOUT_S = 5.0
 RETRY_S = 0.01  # between two attempts on a manifest lock; holders keep it for a few milliseconds
+MODE = 0o660  # whatever the umask: the group of the owner may lock, too
+OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 LONGEST_NAME = 254  # a file name has at most 255 bytes; from 255 on names are hashed
 
 
@@ -58,8 +62,10 @@ class FileLock:
 class LockFiles:
     """The lock directory of one datastore."""
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, *, owner: Owner | None = None) -> None:
+        """owner: to whom new files are given, see `layout.owner_for`."""
         self.directory = directory
+        self._owner = owner
         self._clock = clock
 
     def group(self, ns: Namespace, group: GroupName) -> FileLock:
@@ -89,8 +95,7 @@ class LockFiles:
     def _take(self, relative: str, *, shared: bool, what: str) -> FileLock:
         path = self.directory / relative
         with translated("locking", str(path)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660)
+            descriptor = self._open(path)
             try:
                 held = _try_flock(descriptor, shared=shared) and _same_inode(descriptor, path)
             except BaseException:
@@ -100,6 +105,36 @@ class LockFiles:
             os.close(descriptor)
             raise Locked(f"{what} is locked by another operation", path=str(path))
         return FileLock(descriptor, path)
+
+    def _open(self, path: Path) -> int:
+        """The lock file, made if it is missing: it may go at any moment, because removal of a snapshot removes its lock."""
+        while True:
+            with suppress(FileNotFoundError):
+                return os.open(path, OPEN)
+            self._make_folders(path.parent)
+            with suppress(FileExistsError, FileNotFoundError):
+                descriptor = os.open(path, OPEN | os.O_CREAT | os.O_EXCL, MODE)
+                try:
+                    os.fchmod(descriptor, MODE)
+                    if self._owner is not None:
+                        os.fchown(descriptor, *self._owner)
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                return descriptor
+
+    def _make_folders(self, folder: Path) -> None:
+        """The directory and those above it; what is new below the lock directory of the datastore gets its owner."""
+        if folder.is_dir():
+            return
+        if folder == self.directory:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            self._make_folders(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            if self._owner is not None:
+                os.chown(folder, *self._owner)
 
 
 def _drop(path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from platevault.errors import Conflict, Invalid
 from platevault.formats.names import SAFE_ID, BackupType, Namespace
 from platevault.store.filesystem import dirs
+from platevault.store.filesystem.options import SyncLevel
 from platevault.store.filesystem.site import Site, ns_path
 from platevault.store.filesystem.trouble import NotInStore, translated
 
@@ -44,9 +45,10 @@ class NamespaceFiles(Site):
         return self._exists(ns.relative_path)
 
     def create_namespace(self, ns: Namespace) -> None:
-        """Make the namespace and what is missing above it. Raises NamespaceExists."""
+        """Make the namespace and what is missing above it; it survives a power cut. Raises NamespaceExists."""
+        sync = self._sync_level is not SyncLevel.NONE
         with translated("creating namespace", str(ns)):
-            new = dirs.make_below(self._base, ns.relative_path, owner=self._owner, sync=self._sync_files)
+            new = dirs.make_below(self._base, ns.relative_path, owner=self._owner, sync=sync)
         if not new:
             raise NamespaceExists(f"namespace '{ns}' already exists", path=ns.relative_path)
 

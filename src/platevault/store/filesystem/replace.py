@@ -39,8 +39,8 @@ def replace_file(
 ) -> None:
     """Give `name` the content `data`: afterwards the old or the new content is there, never a mixture. Raises OSError.
 
-    sync: NONE promises nothing. FILESYSTEM: after a power cut the name has the old or the new content, never an empty file.
-    FILE: the new content is there on return. exclusive: FileExistsError when `name` is there already.
+    sync: NONE promises nothing; with the other levels the new content survives a power cut on return.
+    exclusive: FileExistsError when `name` is there already.
     """
     descriptor, temp = create_temp(parent, name, owner=owner)
     try:
@@ -58,7 +58,7 @@ def replace_file(
     except BaseException:
         forget(parent, temp)
         raise
-    if sync is SyncLevel.FILE:
+    if sync is not SyncLevel.NONE:
         os.fsync(parent)
 
 

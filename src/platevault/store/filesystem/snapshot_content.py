@@ -45,13 +45,14 @@ class SnapshotContent(SnapshotFiles):
     def write_blob(self, ns: Namespace, snapshot: SnapshotName, name: str, blob: bytes | memoryview, *, replace: bool = True) -> None:
         """Store a blob as it is; the caller has checked it. Raises FileExists when it is there and `replace` is false.
 
-        A manifest makes the snapshot visible. So everything that it reaches is made durable before it gets its name.
+        A manifest makes the snapshot visible. So everything that it reaches is made durable before it gets its name, and the name
+        before the call returns: a backup may be reported good then.
         """
         check_archive_name(name)
         sync = SyncLevel.FILE if self._sync_files else SyncLevel.NONE  # a new blob is covered by the flush before the manifest
         if name == MANIFEST_NAME:
             self.flush()
-            sync = self._sync_level
+            sync = SyncLevel.NONE if self._sync_level is SyncLevel.NONE else SyncLevel.FILE
         try:
             with self._directory("writing blob in", snapshot_path(ns, snapshot)) as inside:
                 replace_file(inside, name, blob, owner=self._owner, sync=sync, exclusive=not replace)
@@ -99,12 +100,27 @@ class SnapshotContent(SnapshotFiles):
             owner=self._owner,
             ctime=int(self._clock.now()),
             sync=self._sync_files,
+            published=self._publication(ns, snapshot, name),
         )
 
     def create_dynamic_index(self, ns: Namespace, snapshot: SnapshotName, name: str) -> DynamicIndexFile:
         """A new dynamic index."""
         parent = self._open_snapshot(ns, snapshot, name)
-        return DynamicIndexFile(parent, name, owner=self._owner, ctime=int(self._clock.now()), sync=self._sync_files)
+        return DynamicIndexFile(
+            parent,
+            name,
+            owner=self._owner,
+            ctime=int(self._clock.now()),
+            sync=self._sync_files,
+            published=self._publication(ns, snapshot, name),
+        )
+
+    def _publication(self, ns: Namespace, snapshot: SnapshotName, name: str) -> Callable[[], None]:
+        return lambda: self._note_index(f"{snapshot_path(ns, snapshot)}/{name}")
+
+    def _note_index(self, path: str) -> None:
+        """An index has got its name."""
+        raise NotImplementedError
 
     def _open_snapshot(self, ns: Namespace, snapshot: SnapshotName, name: str) -> int:
         check_archive_name(name)
@@ -118,7 +134,10 @@ class SnapshotContent(SnapshotFiles):
         """
         if self._sync_level is SyncLevel.FILESYSTEM:
             with translated("syncing datastore", str(self._base_path)):
-                syncfs(self._base)
+                self._flush()
+
+    def _flush(self) -> None:
+        syncfs(self._base)
 
 
 def _decode(name: str, raw: bytes) -> FixedIndex | DynamicIndex:

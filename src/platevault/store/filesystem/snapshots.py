@@ -17,13 +17,13 @@ from platevault.store.datastore import FileEntry, Removed, SnapshotEntry
 from platevault.store.filesystem import dirs
 from platevault.store.filesystem.groups import GroupFiles, group_path
 from platevault.store.filesystem.lock_files import FileLock
-from platevault.store.filesystem.replace import forget, replace_file
+from platevault.store.filesystem.replace import replace_file
 from platevault.store.filesystem.site import ns_path
 from platevault.store.filesystem.trouble import NotInStore
 
 PROTECTED = ".protected"
 VISIBLE = re.compile(r".*\.(?:[fd]idx|blob)")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 SETTLED_S = 2.0  # a directory changed less than this ago may change again without a new mtime (4 ms ticks, 2 s on FAT)
 
 
@@ -117,8 +117,10 @@ class SnapshotFiles(GroupFiles):
             with dirs.directory(above, name) as inside:
                 if dirs.regular(inside, PROTECTED) is not None and not force:
                     raise Protected(f"cannot remove protected snapshot '{snapshot}'", path=snapshot_path(ns, snapshot))
-                if forget(inside, MANIFEST_NAME) and self._sync_files:
-                    os.fsync(inside)  # the absence of the manifest must not be undone by a power cut once other files are gone
+                with suppress(FileNotFoundError):
+                    os.unlink(MANIFEST_NAME, dir_fd=inside)  # any other error ends the removal while the snapshot is still whole
+                    if self._sync_files:
+                        os.fsync(inside)  # the absence of the manifest must not be undone by a power cut once other files are gone
                 _remove_content(inside)
             os.rmdir(name, dir_fd=above)
 
@@ -174,7 +176,7 @@ def _look_at(inside: int, group: GroupName, name: str, version: tuple[int, int] 
 
 def _remove_content(inside: int) -> None:
     """Empty a directory, `.protected` last: while anything is left, it still says what the administrator wanted."""
-    for name in sorted(os.listdir(inside), reverse=True):
+    for name in sorted(os.listdir(inside), key=lambda name: name == PROTECTED):
         try:
             os.unlink(name, dir_fd=inside)
         except IsADirectoryError:  # not ours, but it would keep the snapshot for ever

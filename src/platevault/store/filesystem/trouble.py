@@ -32,6 +32,15 @@ def translated(what: str, path: str) -> Iterator[None]:
         raise failed(what, path, error) from error
 
 
+@contextmanager
+def writing(what: str, path: str) -> Iterator[None]:
+    """Raise StorageFailed for everything that the system may say: where something is written, a missing directory is damage."""
+    try:
+        yield
+    except OSError as error:
+        raise failed(f"writing {what}", path, error) from error
+
+
 def failed(what: str, path: str, error: OSError) -> StorageFailed:
     """The error to raise: one line with the reason in the system's own words."""
     reason = os.strerror(error.errno) if error.errno else str(error)
