@@ -210,6 +210,10 @@ class Application:
         try:
             while (piece := await self._in_pool(next, pieces, None)) is not None:
                 await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
+        except PlatevaultError as error:
+            # The status is out already. Without the last piece the connection is cut off, and so the client sees the failure.
+            log.warning("%s %s breaks off: %s", exchange.method, exchange.raw_path.decode("latin-1"), error)
+            return
         finally:
             close = getattr(pieces, "close", None)
             if close is not None:

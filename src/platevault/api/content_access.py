@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from platevault.api.route import Call
-from platevault.errors import Invalid
-from platevault.formats.names import GroupName, Namespace
+from platevault.errors import Invalid, NotFound
+from platevault.formats.names import GroupName, Namespace, SnapshotName
 from platevault.services.access import datastore_path, is_owner
 from platevault.store.datastore import Datastore
 
 AUDIT, MODIFY, READ = "Datastore.Audit", "Datastore.Modify", "Datastore.Read"
+# Clients look for this text in what is said about missing things; proxmox-backup-client then says so in a friendlier way.
+NO_ENTRY = "ENOENT: No such file or directory"
 VERIFY, BACKUP, PRUNE = "Datastore.Verify", "Datastore.Backup", "Datastore.Prune"
 
 
@@ -43,6 +45,24 @@ def sees_all(call: Call, store: str, ns: Namespace, full: Sequence[str], owned: 
 def require_owner(call: Call, store: Datastore, ns: Namespace, group: GroupName) -> None:
     """The caller owns the group. Raises NotOwner; NotFound when there is no such group."""
     call.app.access.check_owner(store.owner(ns, group), call.auth_id)
+
+
+def require_namespace(store: Datastore, ns: Namespace) -> None:
+    """Raises NotFound."""
+    if not store.namespace_exists(ns):
+        raise NotFound(f"unable to open namespace '{ns}' of datastore '{store.name}' - {NO_ENTRY}")
+
+
+def require_group(store: Datastore, ns: Namespace, group: GroupName) -> None:
+    """Raises NotFound."""
+    if not store.group_exists(ns, group):
+        raise NotFound(f"unable to open group '{group}' - {NO_ENTRY}")
+
+
+def require_snapshot(store: Datastore, ns: Namespace, snapshot: SnapshotName) -> None:
+    """Raises NotFound."""
+    if not store.snapshot_exists(ns, snapshot):
+        raise NotFound(f"snapshot {snapshot} does not exist! ({NO_ENTRY})")
 
 
 def owns(call: Call, owner: str | None) -> bool:

@@ -28,6 +28,7 @@ INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 UNKNOWN = "schema does not allow additional properties."
 MISSING = "parameter is missing and it is not optional."
+MISSING_PROPERTY = "property is missing and it is not optional"  # the same in a JSON body
 DUPLICATE = "duplicate parameter."
 EXPECTED = {
     "bool_type": "Expected boolean value.",
@@ -35,7 +36,6 @@ EXPECTED = {
     "float_type": "Expected number value.",
     "string_type": "Expected string value.",
     "list_type": "Expected array value.",
-    "missing": MISSING,
     "extra_forbidden": UNKNOWN,
 }
 
@@ -77,7 +77,7 @@ def read(model: type[Params], place: Mapping[str, str], query: str, content_type
     """The checked parameters of a request whose body holds parameters. place: decoded path placeholders."""
     kind = (content_type or FORM).split(";")[0].strip()
     if kind == JSON:
-        return check(model, {**_json_object(body), **from_texts(model, place.items())})
+        return check(model, {**_json_object(body), **from_texts(model, place.items())}, missing=MISSING_PROPERTY)
     if kind.lower() != FORM:
         raise WrongContentType(f"unsupported content type '{kind}'")
     return read_query(model, place, query, utf8(body))
@@ -90,12 +90,12 @@ def read_query(model: type[Params], place: Mapping[str, str], query: str, form: 
     return check(model, from_texts(model, [*place.items(), *_pairs(query), *_pairs(form)]))
 
 
-def check(model: type[Params], values: Mapping[str, Any]) -> Params:
-    """The model of these values. Raises WrongParameters."""
+def check(model: type[Params], values: Mapping[str, Any], *, missing: str = MISSING) -> Params:
+    """The model of these values. missing: what is said of a parameter that is not there. Raises WrongParameters."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise WrongParameters(_errors(error.errors(include_url=False))) from None
+        raise WrongParameters(_errors(error.errors(include_url=False), missing)) from None
 
 
 def from_texts(model: type[Params], pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -188,11 +188,11 @@ def _one_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _errors(details: Iterable[ErrorDetails]) -> dict[str, str]:
+def _errors(details: Iterable[ErrorDetails], missing: str) -> dict[str, str]:
     errors: dict[str, str] = {}
     for detail in details:
         name = str(detail["loc"][0]) if detail["loc"] else ""
-        errors.setdefault(name, _text_of(detail))
+        errors.setdefault(name, missing if detail["type"] == "missing" else _text_of(detail))
     return errors
 
 

@@ -17,7 +17,7 @@ from platevault.config.group_filter import normal_filter
 from platevault.config.identifiers import check_auth_id, check_user_id
 from platevault.errors import Invalid
 from platevault.formats import calendar
-from platevault.formats.names import Namespace, check_store_name
+from platevault.formats.names import MAX_NAMESPACE_DEPTH, Namespace, check_store_name
 from platevault.formats.upid import Upid
 from platevault.services.roles import ROLES
 
@@ -26,6 +26,7 @@ T = TypeVar("T")
 SAFE_ID = r"[A-Za-z0-9_][A-Za-z0-9._\-]*"
 # The longest id that still is a file name together with what the store appends to it.
 MAX_BACKUP_ID = 255
+NO_MATCH = "value does not match the regex pattern"
 ONE_LINE = r"[^\x00-\x1f\x7f]*"
 
 
@@ -39,7 +40,7 @@ def _text(pattern: str, *, shortest: int = 1, longest: int = 4096) -> Any:
         if len(value) > longest:
             raise ValueError(f"value may only be {longest} characters long")
         if not compiled.fullmatch(value):
-            raise ValueError("value does not match the regex pattern")
+            raise ValueError(NO_MATCH)
         return value
 
     return AfterValidator(check)
@@ -53,6 +54,18 @@ def _checked(check: Callable[[str], str]) -> Any:
             return check(value)
         except Invalid as error:
             raise ValueError(error.message) from None
+
+    return AfterValidator(checked)
+
+
+def _matching(check: Callable[[str], str]) -> Any:
+    """The same for text of a form that people know; what is wrong with it is said as the reference server says it."""
+
+    def checked(value: str) -> str:
+        try:
+            return check(value)
+        except Invalid:
+            raise ValueError(NO_MATCH) from None
 
     return AfterValidator(checked)
 
@@ -93,9 +106,17 @@ def _absolute(text: str) -> str:
     return text.rstrip("/")
 
 
-_namespace = _parsed(Namespace.parse, maxLength=256)
+def _namespace_of(text: str) -> Namespace:
+    """What is too deep is said; other forms do not match."""
+    try:
+        return Namespace.parse(text)
+    except Invalid as error:
+        raise error if text.count("/") >= MAX_NAMESPACE_DEPTH else Invalid(NO_MATCH) from None
 
-StoreName = Annotated[str, _checked(check_store_name)]
+
+_namespace = _parsed(_namespace_of, maxLength=256)
+
+StoreName = Annotated[str, _text(SAFE_ID, shortest=3, longest=32), _checked(check_store_name)]
 Ns = Annotated[Namespace, _namespace[0], _namespace[1]]
 BackupTypeText = Literal["vm", "ct", "host"]
 BackupId = Annotated[str, _text(SAFE_ID, longest=MAX_BACKUP_ID)]
@@ -105,8 +126,8 @@ FileName = Annotated[str, _text(SAFE_ID, longest=255)]
 Id32 = Annotated[str, _text(SAFE_ID, shortest=3, longest=32)]
 NameText = Annotated[str, _text(SAFE_ID, shortest=2, longest=32)]
 Realm = Annotated[str, _text(SAFE_ID, shortest=2, longest=32)]
-UserId = Annotated[str, _checked(check_user_id)]
-AuthId = Annotated[str, _checked(check_auth_id)]
+UserId = Annotated[str, _matching(check_user_id)]
+AuthId = Annotated[str, _matching(check_auth_id)]
 TokenName = Annotated[str, _text(SAFE_ID, longest=64)]
 NodeName = Annotated[str, _text(r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?", longest=64)]
 Digest = Annotated[str, _text(r"[a-f0-9]{64}", shortest=64, longest=64)]

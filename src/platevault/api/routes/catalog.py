@@ -10,7 +10,7 @@ import base64
 import binascii
 from typing import Any
 
-from platevault.api.content_access import READ, require_owner, sees_all
+from platevault.api.content_access import READ, require_owner, require_snapshot, sees_all
 from platevault.api.content_params import SnapshotParams
 from platevault.api.route import Call, Route
 from platevault.api.statuses import NotServed
@@ -37,8 +37,11 @@ def list_catalog(call: Call, p: CatalogParams) -> list[dict[str, Any]]:
         require_owner(call, store, p.ns, p.group)
     if p.archive_name not in (None, CATALOG_NAME):
         raise NotServed("listing an archive by its own metadata")
+    require_snapshot(store, p.ns, p.snapshot)
     listed = store.read_manifest(p.ns, p.snapshot).file(CATALOG_NAME)
-    if listed is not None and listed.crypt_mode is CryptMode.ENCRYPT:
+    if listed is None:
+        raise NotFound(f"snapshot '{p.snapshot}' has no '{CATALOG_NAME}': No such file or directory")
+    if listed.crypt_mode is CryptMode.ENCRYPT:
         raise Invalid(f"cannot decode '{CATALOG_NAME}' - is encrypted")
     path = _path(p.filepath)
     file = IndexFile(store, store.open_index(p.ns, p.snapshot, CATALOG_NAME))

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from platevault.api.content_access import AUDIT, READ, owns, require_owner, sees_all
+from platevault.api.content_access import AUDIT, READ, owns, require_namespace, require_owner, require_snapshot, sees_all
 from platevault.api.content_params import NsParams, SnapshotParams
 from platevault.api.route import Call, Route
 from platevault.api.types import BackupId, BackupTypeText
 from platevault.errors import NotFound
-from platevault.formats.names import BackupType, Namespace
+from platevault.formats.names import BackupType
 from platevault.services.snapshots import FileInfo, GroupInfo, SnapshotInfo, list_group_snapshots, list_groups, list_snapshots
-from platevault.store.datastore import Datastore
 
 
 class SnapshotFilter(NsParams):
     backup_type: BackupTypeText | None = None
     backup_id: BackupId | None = None
-
-
-class NoNamespace(NotFound):
-    """The namespace of a list is not there. Backup clients look for ENOENT."""
 
 
 def snapshots(call: Call, p: SnapshotFilter) -> list[dict[str, Any]]:
@@ -47,18 +42,11 @@ def files(call: Call, p: SnapshotParams) -> list[dict[str, Any]]:
     store = call.app.datastores.get(p.store, "read")
     if not everything:
         require_owner(call, store, p.ns, p.group)
+    require_snapshot(store, p.ns, p.snapshot)
     info = next((info for info in list_group_snapshots(store, p.ns, p.group) if info.name == p.snapshot), None)
-    if info is None:
-        raise NotFound(f"snapshot '{p.snapshot}' does not exist")
-    if not info.finished:
+    if info is None or not info.finished:
         raise NotFound(f"manifest not found for snapshot '{p.snapshot}'")
     return [file_item(file) for file in info.files]
-
-
-def require_namespace(store: Datastore, ns: Namespace) -> None:
-    """Raises NoNamespace."""
-    if not store.namespace_exists(ns):
-        raise NoNamespace(f"unable to open namespace '{ns}' of datastore '{store.name}' - ENOENT: No such file or directory")
 
 
 def file_item(file: FileInfo) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from platevault.api.content_access import READ, require_owner, sees_all
+from platevault.api.content_access import READ, require_owner, require_snapshot, sees_all
 from platevault.api.content_params import SnapshotParams
 from platevault.api.route import Call, Kind, RawReply, Route
 from platevault.api.types import FileName
-from platevault.errors import Invalid
+from platevault.errors import Invalid, NotFound
 from platevault.formats import blob
 from platevault.formats.manifest import CryptMode
 from platevault.formats.names import ArchiveKind, archive_kind
@@ -50,6 +50,9 @@ def _open(call: Call, p: FileParams) -> Datastore:
     store = call.app.datastores.get(p.store, "read")
     if not everything:
         require_owner(call, store, p.ns, p.group)
+    require_snapshot(store, p.ns, p.snapshot)
+    if not any(file.name == p.file_name for file in store.files(p.ns, p.snapshot)):
+        raise NotFound(f"file '{p.file_name}' is not in snapshot '{p.snapshot}': No such file or directory")
     return store
 
 

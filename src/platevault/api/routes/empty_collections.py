@@ -15,9 +15,9 @@ def traffic_rules(call: Call, p: NoParams) -> Reply:
     return Reply([], digest=generic_section(call.app.database, "traffic-control", label="traffic control rule").digest())
 
 
-def metric_servers(call: Call, p: NoParams) -> list[dict[str, Any]]:
+def metric_servers(call: Call, p: NoParams) -> Reply:
     """Servers that figures are sent to."""
-    return []
+    return Reply([], digest=generic_section(call.app.database, "metric-server", label="metric server").digest())
 
 
 def notification_targets(call: Call, p: NoParams) -> list[dict[str, Any]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from platevault.api.content_access import BACKUP, require, require_owner
+from platevault.api.content_access import BACKUP, require, require_owner, require_snapshot
 from platevault.api.content_params import SnapshotParams
 from platevault.api.route import Call, Kind, Route
-from platevault.errors import Conflict, Invalid, NotFound
+from platevault.errors import Conflict, Invalid
 from platevault.formats import blob
 from platevault.formats.names import CLIENT_LOG_NAME
 
@@ -15,12 +15,11 @@ def upload_backup_log(call: Call, p: SnapshotParams) -> None:
     require(call, p.store, p.ns, BACKUP)
     store = call.app.datastores.get(p.store, "write")
     require_owner(call, store, p.ns, p.group)
-    if not store.snapshot_exists(p.ns, p.snapshot):
-        raise NotFound(f"snapshot '{p.snapshot}' does not exist")
+    require_snapshot(store, p.ns, p.snapshot)
     if any(file.name == CLIENT_LOG_NAME for file in store.files(p.ns, p.snapshot)):
         raise Conflict("backup already contains a log.")
     if len(call.body) < blob.HEADER_BYTES:
-        raise Invalid("the body is no encoded blob")
+        raise Invalid(f"blob too small ({len(call.body)} bytes).")
     blob.check_crc(call.body)
     store.write_blob(p.ns, p.snapshot, CLIENT_LOG_NAME, call.body, replace=False)
 

@@ -50,7 +50,7 @@ def create_namespace(call: Call, p: NewNamespace) -> str:
     store = call.app.datastores.get(p.store, "write")
     ns = _child(p.parent, p.name)
     if not store.namespace_exists(p.parent):
-        raise NotFound(f"cannot create new namespace, parent '{p.parent}' doesn't already exists")
+        raise NotFound(f"cannot create new namespace, parent {p.parent} doesn't already exists")
     if not store.namespace_exists(ns):
         store.create_namespace(ns)
     return str(ns)
@@ -59,14 +59,14 @@ def create_namespace(call: Call, p: NewNamespace) -> str:
 def remove_namespace(call: Call, p: NamespaceRemoval) -> dict[str, int]:
     """Remove a namespace and the empty ones below it; what holds groups only with delete-groups."""
     if p.ns.is_root:
-        raise wrong("ns", "the root namespace cannot be removed")
+        raise Invalid("Cannot create/delete root namespace!")
     require(call, p.store, p.ns.parent, MODIFY)
     store = call.app.datastores.get(p.store, "write")
     removed = Removed()
     left = _remove(store, p, removed) if store.namespace_exists(p.ns) else []
     refuse_protected(removed, wanted=p.error_on_protected, what=f"namespace '{p.ns}'")
     if left and not p.delete_groups:
-        raise Conflict(f"only partially deleted the namespace, due to existing groups but `delete-groups` not true: {left[0]}")
+        raise Conflict(f"only partially deleted due to existing groups but `delete-groups` not true: {left[0]}")
     return removal_record(removed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platevault.api.content_access import AUDIT, MODIFY, require_owner, sees_all
+from platevault.api.content_access import AUDIT, MODIFY, require_group, require_owner, require_snapshot, sees_all
 from platevault.api.content_params import GroupParams, SnapshotParams
 from platevault.api.route import Call, Route
 from platevault.api.types import PlainText
@@ -22,6 +22,7 @@ def get_notes(call: Call, p: SnapshotParams) -> str:
     store = call.app.datastores.get(p.store, "read")
     if not everything:
         require_owner(call, store, p.ns, p.group)
+    require_snapshot(store, p.ns, p.snapshot)
     notes = store.read_manifest(p.ns, p.snapshot).unprotected.get("notes")
     return notes if isinstance(notes, str) else ""
 
@@ -32,6 +33,7 @@ def set_notes(call: Call, p: SnapshotNotes) -> None:
     store = call.app.datastores.get(p.store, "write")
     if not everything:
         require_owner(call, store, p.ns, p.group)
+    require_snapshot(store, p.ns, p.snapshot)
     store.update_manifest(p.ns, p.snapshot, lambda manifest: manifest.with_unprotected(notes=p.notes))
 
 
@@ -50,6 +52,7 @@ def set_group_notes(call: Call, p: GroupNotes) -> None:
     store = call.app.datastores.get(p.store, "write")
     if not everything:
         require_owner(call, store, p.ns, p.group)
+    require_group(store, p.ns, p.group)
     store.set_group_notes(p.ns, p.group, p.notes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platevault.api.content_access import AUDIT, MODIFY, require_owner, sees_all
+from platevault.api.content_access import AUDIT, MODIFY, require_owner, require_snapshot, sees_all
 from platevault.api.content_params import SnapshotParams
 from platevault.api.route import Call, Route
 
@@ -26,6 +26,7 @@ def set_protected(call: Call, p: Protection) -> None:
     store = call.app.datastores.get(p.store, "write")
     if not everything:
         require_owner(call, store, p.ns, p.group)
+    require_snapshot(store, p.ns, p.snapshot)
     store.set_protected(p.ns, p.snapshot, p.protected)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from platevault.api.content_access import MODIFY, PRUNE, has_any, owns, require_owner, require_single, sees_all
+from platevault.api.content_access import MODIFY, PRUNE, has_any, owns, require_group, require_owner, require_single, sees_all
 from platevault.api.content_params import GroupParams, KeepParams, NsParams
 from platevault.api.route import Call, Route
 from platevault.api.types import Depth
-from platevault.errors import NotFound
 from platevault.formats.names import GroupName, Namespace
 from platevault.services.access import datastore_path
 from platevault.services.local_zone import local_zone
@@ -34,8 +33,7 @@ def prune(call: Call, p: GroupPrune) -> list[dict[str, Any]] | str:
     """Prune one group: what is kept and what was removed, oldest first; as a task, its UPID."""
     everything = sees_all(call, p.store, p.ns, [MODIFY], PRUNE)
     store = call.app.datastores.get(p.store, "read" if p.dry_run else "write")
-    if not store.group_exists(p.ns, p.group):
-        raise NotFound(f"group '{p.group}' does not exist")
+    require_group(store, p.ns, p.group)
     if not everything:
         require_owner(call, store, p.ns, p.group)
     if p.dry_run:

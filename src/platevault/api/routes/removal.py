@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from platevault.api.content_access import BACKUP, MODIFY, PRUNE, owns, require_owner, sees_all
+from platevault.api.content_access import BACKUP, MODIFY, PRUNE, owns, require_group, require_owner, require_snapshot, sees_all
 from platevault.api.content_params import GroupParams, SnapshotParams
 from platevault.api.route import Call, Route
 from platevault.api.statuses import WithStatus
 from platevault.api.types import AuthId
 from platevault.config.identifiers import user_of
-from platevault.errors import Conflict, Invalid, NotFound
+from platevault.errors import Conflict, Invalid
 from platevault.store.datastore import Removed
 
 
@@ -20,16 +20,13 @@ class OwnerChange(GroupParams):
     new_owner: AuthId
 
 
-class NoGroup(NotFound):
-    """The group is not there. proxmox-backup-client looks for ENOENT to say so in a friendly way."""
-
-
 def remove_snapshot(call: Call, p: SnapshotParams) -> None:
     """Remove one snapshot, and its group with the last one."""
     everything = sees_all(call, p.store, p.ns, [MODIFY], PRUNE)
     store = call.app.datastores.get(p.store, "write")
     if not everything:
         require_owner(call, store, p.ns, p.group)
+    require_snapshot(store, p.ns, p.snapshot)
     store.remove_snapshot(p.ns, p.snapshot)
 
 
@@ -37,8 +34,7 @@ def remove_group(call: Call, p: GroupRemoval) -> dict[str, int]:
     """Remove a group; protected snapshots stay."""
     everything = sees_all(call, p.store, p.ns, [MODIFY], PRUNE)
     store = call.app.datastores.get(p.store, "write")
-    if not store.group_exists(p.ns, p.group):
-        raise NoGroup(f"unable to remove group '{p.group}' - ENOENT: No such file or directory")
+    require_group(store, p.ns, p.group)
     if not everything:
         require_owner(call, store, p.ns, p.group)
     removed = store.remove_group(p.ns, p.group)
@@ -52,6 +48,7 @@ def change_owner(call: Call, p: OwnerChange) -> None:
     if not call.app.access.is_active(p.new_owner):
         raise Invalid(f"user '{p.new_owner}' is inactive or non-existent")
     store = call.app.datastores.get(p.store, "write")
+    require_group(store, p.ns, p.group)
     if not everything and not _is_handover(call, store.owner(p.ns, p.group), p.new_owner):
         text = f"{call.auth_id} does not have permission to change owner of backup group '{p.group}' to {p.new_owner}"
         raise WithStatus(401, text)
