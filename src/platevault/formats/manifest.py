@@ -19,7 +19,8 @@ from platevault.formats import blob
 from platevault.formats.keys import CryptKey
 from platevault.formats.names import BackupType, SnapshotName
 
-MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024  # 16,000 files; JSON takes up to 21 times its length in memory
+MAX_DEPTH = 100  # of nested values; the reference reads 128 levels
 _ANY_HEX64 = re.compile(r"[0-9a-fA-F]{64}\Z", re.ASCII)
 
 
@@ -150,19 +151,12 @@ def from_json(text: bytes) -> Manifest:
         raise CorruptManifest(f"manifest is no JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise CorruptManifest("manifest is no JSON object")
-    unprotected = parsed.get("unprotected", {})
-    if not isinstance(unprotected, dict):
-        raise CorruptManifest("manifest: 'unprotected' is no object")
-    try:
-        json.dumps(unprotected, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise CorruptManifest("manifest: 'unprotected' is no clean JSON") from error
     return Manifest(
         _backup_type(parsed.get("backup-type")),
         _text(parsed, "backup-id"),
         _integer(parsed, "backup-time", signed=True),
         tuple(_file(item) for item in _list(parsed, "files")),
-        unprotected,
+        _unprotected(parsed.get("unprotected")),
         _signature(parsed.get("signature")),
     )
 
@@ -208,6 +202,30 @@ def _file(item: object) -> ManifestFile:
     if not isinstance(mode, str) or mode not in CryptMode._value2member_map_:
         raise CorruptManifest("manifest: unknown 'crypt-mode'")
     return ManifestFile(_text(item, "filename"), _integer(item, "size"), csum, CryptMode(mode))
+
+
+def _unprotected(value: object) -> Mapping[str, Any]:
+    """An object that can be written again: a server does that with what a client sent."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not _is_shallow(value):
+        raise CorruptManifest("manifest: 'unprotected' is no object, or one of too many levels")
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise CorruptManifest("manifest: 'unprotected' is no clean JSON") from error
+    return value
+
+
+def _is_shallow(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner for outer in level if isinstance(outer, dict | list) for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def _signature(value: object) -> str | None:
