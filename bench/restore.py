@@ -10,7 +10,7 @@ from bench.figure import MIB, Row, Scale
 from bench.process import Meter
 from bench.sender import Chunk, checked, open_session, prepare, send_snapshot
 from platevault.client.connect import READER_PROTOCOL
-from platevault.wire.http2.client import Answer
+from platevault.wire.http2.call import Answer
 
 TOTAL_BYTES = 512 * MIB
 IN_FLIGHT = 8

@@ -23,7 +23,8 @@ from bench.data import BLOCK_BYTES, random_chunks
 from platevault.client.connect import BACKUP_PROTOCOL, open_session_link
 from platevault.client.repository import Repository
 from platevault.client.trust import Trust
-from platevault.wire.http2.client import Answer, ClientConnection
+from platevault.wire.http2.call import Answer
+from platevault.wire.http2.client import ClientConnection
 
 PLAIN = bytes.fromhex("42ab3807be8370a1")
 ZSTD = bytes.fromhex("31b958426fb6a37f")

@@ -35,6 +35,7 @@ class H2Client:
             client=True,
             initial_values={codes.INITIAL_WINDOW_SIZE: window, codes.MAX_FRAME_SIZE: frame_bytes, codes.ENABLE_PUSH: 0},
         )
+        self.connection.max_inbound_frame_size = frame_bytes
         self.answers: dict[int, Answer] = {}
         self.goaway: int | None = None
         self.pings: list[bytes] = []

@@ -13,7 +13,7 @@ from functools import partial
 
 from platevault.client.reader import ChunkDecoder, SnapshotReader
 from platevault.client.workers import Workers
-from platevault.wire.http2.client import Answer
+from platevault.wire.http2.call import Answer
 
 MAX_REQUESTS = 16
 MAX_AHEAD_BYTES = 64 * 1024 * 1024

@@ -15,7 +15,7 @@ from platevault.client.seal import Sealer
 from platevault.client.session import Session
 from platevault.client.statistics import Counters
 from platevault.formats.keys import CryptKey
-from platevault.wire.http2.client import Answer
+from platevault.wire.http2.call import Answer
 
 IndexKind = Literal["fixed", "dynamic"]
 

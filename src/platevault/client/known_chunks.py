@@ -12,7 +12,7 @@ from concurrent.futures import Future
 import numpy as np
 from numpy.typing import NDArray
 
-from platevault.wire.http2.client import Answer
+from platevault.wire.http2.call import Answer
 
 DIGEST = np.dtype("S32")
 

@@ -18,7 +18,7 @@ from platevault.formats.fixed_index import FixedIndex
 from platevault.formats.keys import CryptKey, plain_digest
 from platevault.formats.manifest import Manifest, ManifestFile
 from platevault.formats.names import MANIFEST_NAME
-from platevault.wire.http2.client import Answer
+from platevault.wire.http2.call import Answer
 
 Index = FixedIndex | DynamicIndex
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from platevault.client.refusal import refusal
 from platevault.errors import Corrupt
-from platevault.wire.http2.client import Answer, ClientConnection
+from platevault.wire.http2.call import Answer
+from platevault.wire.http2.client import ClientConnection
 
 BINARY = "application/octet-stream"
 JSON = "application/json"

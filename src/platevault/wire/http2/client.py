@@ -2,7 +2,7 @@
 
 Source: RFC 9113; spec wire-protocol §2.8, §6.8. One thread of its own receives; any thread may send requests, and many may be in
 flight. A request is sent whole before the next one starts; sending waits for the server's windows, so a server that stops
-reading stops us instead of filling memory. Memory: the answers that nobody has collected yet.
+reading stops us instead of filling memory. Memory: the answers that nobody has collected yet, each at most what its request allows.
 """
 
 from __future__ import annotations
@@ -10,74 +10,35 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from platevault.errors import Unavailable
 from platevault.wire.http2 import frames
+from platevault.wire.http2.call import STREAM_WINDOW_BYTES, Answer, BrokenAnswer, Call, ConnectionLost, header_block
+from platevault.wire.http2.calls import Calls
 from platevault.wire.http2.frames import ConnectionFault, ErrorCode, FrameScanner
 from platevault.wire.http2.headers import HeaderDecoder, encode_fields
-from platevault.wire.http2.windows import ReceiveWindow, SendWindow
+from platevault.wire.http2.windows import ReceiveWindow
 from platevault.wire.link import LinkClosed, TlsLink
 
-STREAM_WINDOW_BYTES = 32 * 1024 * 1024
 CONNECTION_WINDOW_BYTES = frames.MAX_WINDOW
-MAX_IN_FLIGHT = 190  # below the 200 of the reference server
+MAX_ANSWER_BYTES = 64 * 1024 * 1024  # unless the request says otherwise; the largest chunk has 16 MiB
+MAX_BLOCK_BYTES = 256 * 1024
 RECEIVE_BYTES = 1024 * 1024
-MAX_PREPARED_BYTES = 32 * 1024 * 1024  # an announced length is believed up to here
+CLOSE_TIMEOUT_S = 10
 AUTHORITY = "localhost:8007"  # what existing clients send; servers do not look at it
 
-
-class ConnectionLost(Unavailable):
-    """The connection to the server ended before the answer came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Status, header fields (lower case) and the whole body."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes | bytearray
-
-
-@dataclass(slots=True)
-class _Call:
-    window: SendWindow
-    receive_window: ReceiveWindow
-    future: Future[Answer] = field(default_factory=Future)
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
-    filled: int = 0
-    sending: bool = True
-
-    def expect(self, length: str) -> None:
-        """Make room for an announced body at once; growing a buffer of 4 MiB piece by piece costs a copy of it."""
-        if length.isdigit() and int(length) <= MAX_PREPARED_BYTES:
-            self.body = bytearray(int(length))
-
-    def add(self, piece: memoryview) -> None:
-        end = self.filled + len(piece)
-        self.body[self.filled : end] = piece
-        self.filled = end
+Body = bytes | bytearray | memoryview | Iterable[bytes | memoryview]
 
 
 class ClientConnection:
-    """Requests over one connection. `_state` guards calls and windows; `_sending` is held while one request goes out."""
+    """Requests over one connection. `_sending` is held while one request goes out; what is shared otherwise is in `_calls`."""
 
     def __init__(self, link: TlsLink) -> None:
+        """Say hello at once. Raises LinkClosed when the server is gone already."""
         self._link = link
-        self._state = threading.Condition()
         self._sending = threading.Lock()
-        self._calls: dict[int, _Call] = {}
-        self._next_stream = 1
-        self._window = SendWindow(frames.DEFAULT_WINDOW)
+        self._calls = Calls()
         self._receive_window = ReceiveWindow(CONNECTION_WINDOW_BYTES)
-        self._initial_window = frames.DEFAULT_WINDOW
-        self._frame_bytes = frames.DEFAULT_FRAME_BYTES
-        self._max_streams = 100  # assumed until the server's SETTINGS arrive
-        self._failure: Exception | None = None
         self._block = bytearray()
         self._block_stream = 0
         self._block_ends_stream = False
@@ -89,7 +50,11 @@ class ClientConnection:
 
     @staticmethod
     def _opening_frames() -> bytes:
-        settings = {frames.SETTING_INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES, frames.SETTING_MAX_FRAME_SIZE: frames.MAX_FRAME_BYTES}
+        settings = {
+            frames.SETTING_ENABLE_PUSH: 0,
+            frames.SETTING_INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
+            frames.SETTING_MAX_FRAME_SIZE: frames.MAX_FRAME_BYTES,
+        }
         return frames.settings_frame(settings) + frames.window_update(0, CONNECTION_WINDOW_BYTES - frames.DEFAULT_WINDOW)
 
     # --- sending ---
@@ -100,30 +65,26 @@ class ClientConnection:
         path: str,
         *,
         query: Mapping[str, object] | None = None,
-        body: bytes | bytearray | memoryview | Iterable[bytes | memoryview] = b"",
+        body: Body = b"",
         content_type: str | None = None,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Future[Answer]:
-        """Send one request; returns at once after the last byte is handed to the socket. The future holds the Answer, or
-        ConnectionLost. `body` may be several buffers, they are sent one after the other."""
+        """Send one request; returns at once after the last byte is handed to the socket.
+
+        body: may be several buffers, they are sent one after the other. max_bytes: of the answer's body.
+        The future holds the Answer, ConnectionLost or BrokenAnswer. Raises ConnectionLost when the connection has ended before.
+        """
         buffers = [body] if isinstance(body, bytes | bytearray | memoryview) else list(body)
         pieces = [memoryview(piece) for piece in buffers if len(piece)]
         with self._sending:
-            stream_id, call = self._open_call()
+            stream_id, call = self._calls.open(max_bytes)
             try:
                 self._send_head(stream_id, method, path, query, content_type, has_body=bool(pieces))
-                self._send_body(stream_id, call, pieces)
+                if not self._send_body(stream_id, call, pieces):
+                    self._link.send(frames.reset_frame(stream_id, ErrorCode.NO_ERROR))
             except LinkClosed as error:
-                self._fail(error)
+                self._calls.fail(error)
         return call.future
-
-    def _open_call(self) -> tuple[int, _Call]:
-        with self._state:
-            while self._failure is None and len(self._calls) >= min(self._max_streams, MAX_IN_FLIGHT):
-                self._state.wait()
-            self._raise_failure()
-            stream_id, self._next_stream = self._next_stream, self._next_stream + 2
-            call = self._calls[stream_id] = _Call(SendWindow(self._initial_window), ReceiveWindow(STREAM_WINDOW_BYTES))
-            return stream_id, call
 
     def _send_head(
         self, stream_id: int, method: str, path: str, query: Mapping[str, object] | None, content_type: str | None, *, has_body: bool
@@ -137,29 +98,19 @@ class ClientConnection:
         block = encode_fields.__wrapped__(tuple(fields))
         self._link.send(frames.frame(frames.HEADERS, flags, stream_id, block))
 
-    def _send_body(self, stream_id: int, call: _Call, pieces: list[memoryview]) -> None:
+    def _send_body(self, stream_id: int, call: Call, pieces: list[memoryview]) -> bool:
+        """False when the call was over before all was sent."""
         for number, piece in enumerate(pieces):
             last, start = number == len(pieces) - 1, 0
-            while start < len(piece) and call.sending:
-                size = self._take_window(call, len(piece) - start)
+            while start < len(piece):
+                size = self._calls.take_window(call, len(piece) - start)
                 if not size:
-                    return
+                    return False
                 flags = frames.END_STREAM if last and start + size == len(piece) else 0
                 header = frames.frame_header(size, frames.DATA, flags, stream_id)
                 self._link.send(header, piece[start : start + size])
                 start += size
-
-    def _take_window(self, call: _Call, wanted: int) -> int:
-        """Bytes that may go out now, at least 1; waits for the server. 0 when the call is over already."""
-        with self._state:
-            while self._failure is None and call.sending and min(call.window.left, self._window.left) <= 0:
-                self._state.wait()
-            if self._failure is not None or not call.sending:
-                return 0
-            size = min(wanted, call.window.left, self._window.left, self._frame_bytes)
-            call.window.left -= size
-            self._window.left -= size
-            return size
+        return True
 
     # --- receiving ---
 
@@ -173,8 +124,10 @@ class ClientConnection:
                 if taken and rest:
                     buffer[:rest] = buffer[taken:filled]
                 filled = rest
-        except (LinkClosed, ConnectionFault) as error:
-            self._fail(error)
+        except Exception as error:
+            # Whatever it was, without this thread no answer will come, and who sends would wait for ever.
+            self._calls.fail(error)
+            self._link.abort()
 
     def data_begins(self, stream_id: int, frame_bytes: int) -> None:
         self._receive_window.take(frame_bytes)
@@ -185,7 +138,10 @@ class ClientConnection:
     def data_piece(self, stream_id: int, piece: memoryview) -> None:
         call = self._calls.get(stream_id)
         if call is not None:
-            call.add(piece)
+            try:
+                call.add(piece)
+            except BrokenAnswer as error:
+                self._cancel(stream_id, error)
 
     def data_ends(self, stream_id: int, frame_bytes: int, *, end_stream: bool) -> None:
         if grant := self._receive_window.consume(frame_bytes):
@@ -194,107 +150,58 @@ class ClientConnection:
         if call is None:
             return
         if end_stream:
-            self._complete(stream_id)
+            self._calls.end(stream_id)
         elif grant := call.receive_window.consume(frame_bytes):
             self._link.send(frames.window_update(stream_id, grant))
 
     def control(self, kind: int, flags: int, stream_id: int, payload: memoryview) -> None:
+        if self._block_stream and (kind != frames.CONTINUATION or stream_id != self._block_stream):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "header block interrupted")
         if kind == frames.HEADERS:
-            start = 5 if flags & frames.PRIORITY_FLAG else 0
-            end = len(payload)
-            if flags & frames.PADDED and end:
-                start, end = start + 1, end - payload[0]
-            self._block, self._block_stream = bytearray(payload[start:end]), stream_id
+            self._block, self._block_stream = header_block(flags, payload), stream_id
             self._block_ends_stream = bool(flags & frames.END_STREAM)
-            self._maybe_headers(flags)
+            self._on_block(flags)
         elif kind == frames.CONTINUATION:
             self._block += payload
-            self._maybe_headers(flags)
+            self._on_block(flags)
         elif kind == frames.SETTINGS and not flags & frames.ACK:
-            self._on_settings(payload)
+            self._calls.apply_settings(payload)
+            self._link.send(frames.frame(frames.SETTINGS, frames.ACK, 0))
         elif kind == frames.WINDOW_UPDATE:
-            self._on_window_update(stream_id, int.from_bytes(payload, "big") & frames.MAX_WINDOW)
+            self._calls.grant(stream_id, int.from_bytes(payload, "big") & frames.MAX_WINDOW)
         elif kind == frames.PING and not flags & frames.ACK:
             self._link.send(frames.frame(frames.PING, frames.ACK, 0, bytes(payload)))
         elif kind == frames.RST_STREAM:
-            self._on_reset(stream_id, int.from_bytes(payload, "big"))
+            self._calls.end(stream_id, ConnectionLost(f"the server cancelled the request (HTTP/2 code {int.from_bytes(payload, 'big')})"))
+        elif kind == frames.GOAWAY:
+            self._calls.end_after(int.from_bytes(payload[:4], "big") & frames.MAX_WINDOW, int.from_bytes(payload[4:8], "big"))
 
-    def _maybe_headers(self, flags: int) -> None:
-        if len(self._block) > frames.MAX_CONTROL_BYTES * 4:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block too large")
+    def _on_block(self, flags: int) -> None:
+        if len(self._block) > MAX_BLOCK_BYTES or not self._block_stream:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block too large or of no stream")
         if not flags & frames.END_HEADERS:
             return
+        stream_id, self._block_stream = self._block_stream, 0
         fields = dict(self._decoder.decode(self._block))
-        call = self._calls.get(self._block_stream)
+        call = self._calls.get(stream_id)
         if call is None:
             return
-        if ":status" in fields and fields[":status"].isdigit():
-            call.status = int(fields.pop(":status"))
-            call.headers = fields
-            call.expect(fields.get("content-length", ""))
+        try:
+            call.head(fields)
+        except BrokenAnswer as error:
+            self._cancel(stream_id, error)
         if self._block_ends_stream:
-            self._complete(self._block_stream)
+            self._calls.end(stream_id)
 
-    def _on_settings(self, payload: memoryview) -> None:
-        with self._state:
-            for name, value in frames.parse_settings(payload):
-                if name == frames.SETTING_MAX_FRAME_SIZE:
-                    self._frame_bytes = min(value, frames.MAX_FRAME_BYTES)
-                elif name == frames.SETTING_MAX_CONCURRENT_STREAMS:
-                    self._max_streams = max(1, value)
-                elif name == frames.SETTING_INITIAL_WINDOW_SIZE:
-                    change, self._initial_window = value - self._initial_window, value
-                    for call in self._calls.values():
-                        call.window.grant(change)
-            self._state.notify_all()
-        self._link.send(frames.frame(frames.SETTINGS, frames.ACK, 0))
-
-    def _on_window_update(self, stream_id: int, increment: int) -> None:
-        with self._state:
-            call = self._calls.get(stream_id)
-            window = self._window if stream_id == 0 else call.window if call is not None else None
-            if window is not None:
-                window.grant(increment)
-                self._state.notify_all()
-
-    def _on_reset(self, stream_id: int, code: int) -> None:
-        with self._state:
-            call = self._calls.pop(stream_id, None)
-            if call is None:
-                return
-            call.sending = False
-            self._state.notify_all()
-        call.future.set_exception(ConnectionLost(f"the server cancelled the request (HTTP/2 code {code})"))
-
-    def _complete(self, stream_id: int) -> None:
-        with self._state:
-            call = self._calls.pop(stream_id)
-            call.sending = False  # an answer before the end of our body: the rest is not wanted
-            self._state.notify_all()
-        del call.body[call.filled :]
-        call.future.set_result(Answer(call.status, call.headers, call.body))
+    def _cancel(self, stream_id: int, error: BrokenAnswer) -> None:
+        self._calls.end(stream_id, error)
+        self._link.send(frames.reset_frame(stream_id, ErrorCode.CANCEL))
 
     # --- the end ---
 
-    def _fail(self, error: Exception) -> None:
-        with self._state:
-            if self._failure is None:
-                self._failure = error
-            calls, self._calls = list(self._calls.values()), {}
-            self._state.notify_all()
-        for call in calls:
-            call.future.set_exception(self._lost())
-
-    def _lost(self) -> ConnectionLost:
-        return ConnectionLost(f"connection to the server lost: {self._failure}")
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._lost() from self._failure
-
     def close(self) -> None:
         """Drop the connection; requests still in flight fail with ConnectionLost. Harmless twice."""
-        self._fail(LinkClosed("closed by us", clean=True))
+        self._calls.fail(LinkClosed("closed by us", clean=True))
         self._link.abort()
-        self._receiver.join(timeout=10)
+        self._receiver.join(timeout=CLOSE_TIMEOUT_S)
         self._link.close()
