@@ -30,14 +30,14 @@ class Player:
     def play(self, record: Record) -> Answer:
         """The site's answer to a recorded request."""
         path = record["path"]
-        for theirs, ours in self._upids.items():
-            path = path.replace(quote(theirs, safe=""), quote(ours, safe=""))
+        for known, ours in self._upids.items():
+            path = path.replace(quote(known, safe=""), quote(ours, safe=""))
         answer = _play(self._site, record, path)
         theirs = _upid_in((record["response-body"] or {}).get("text", ""))
-        ours = _upid_in(answer.text) if theirs else None
-        if theirs and ours:
-            self._site.ended(ours)
-            self._upids[theirs] = ours
+        made = _upid_in(answer.text) if theirs else None
+        if theirs and made:
+            self._site.ended(made)
+            self._upids[theirs] = made
         return answer
 
 
