@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from platevault.clock import Clock
+from platevault.errors import Unavailable
 
 ABORT_TIMEOUT_S = 10.0  # a session that was told to stop only has to remove its snapshot directory
 
@@ -22,19 +23,26 @@ class Sessions:
         self._running: dict[threading.Thread, Callable[[], None]] = {}
 
     def start(self, name: str, run: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Run a session in a thread of its own. stop: may be called from any thread and makes `run` return soon."""
+        """Run a session in a thread of its own. stop: may be called from any thread and makes `run` return soon. Raises Unavailable."""
         thread = threading.Thread(target=self._run, args=(run,), name=name, daemon=True)
         with self._changed:
             self._running[thread] = stop
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system allows no more threads
+            self._forget(thread)
+            raise Unavailable(f"cannot start a session: {error}") from error
 
     def _run(self, run: Callable[[], None]) -> None:
         try:
             run()
         finally:
-            with self._changed:
-                self._running.pop(threading.current_thread(), None)
-                self._changed.notify_all()
+            self._forget(threading.current_thread())
+
+    def _forget(self, thread: threading.Thread) -> None:
+        with self._changed:
+            self._running.pop(thread, None)
+            self._changed.notify_all()
 
     def count(self) -> int:
         """How many run."""
@@ -61,3 +69,28 @@ class Sessions:
         with self._changed:
             while self._running and (left := until - self._clock.monotonic()) > 0:
                 self._changed.wait(left)
+
+
+class StopSwitch:
+    """Stops a session that may not have its connection yet. `_lock` protects what is to be done; `stop` works from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._action: Callable[[], None] | None = None
+
+    def stop(self) -> None:
+        """Stop now, or as soon as `connect` is called."""
+        with self._lock:
+            self._stopped = True
+            action = self._action
+        if action is not None:
+            action()
+
+    def connect(self, action: Callable[[], None]) -> None:
+        """Tell how to stop. Called at once when a stop was asked for already."""
+        with self._lock:
+            self._action = action
+            stopped = self._stopped
+        if stopped:
+            action()
