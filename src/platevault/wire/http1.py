@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from platevault.wire.link import LinkClosed, TlsLink
@@ -27,8 +27,11 @@ MAX_HELD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 60.0  # for a whole head, so that a byte now and then does not keep a connection
 BODY_TIMEOUT_S = 60.0  # between two pieces of a body
 HEAD_END = b"\r\n\r\n"
+# The registered phrase, which clients show; the standard library before Python 3.13 still has an older one.
+STATUS_LINE[414] = b"HTTP/1.1 414 URI Too Long\r\n"
 
 Headers = list[tuple[bytes, bytes]]
+TakeOver = Callable[[Headers], Awaitable[TlsLink]]  # what the extension is: see Http1Protocol._take_over
 
 
 class Http1Protocol(HttpToolsProtocol):
@@ -59,9 +62,12 @@ class Http1Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._wants_upgrade:
+        if self._wants_upgrade or self._held:  # what is held back came before
             self._hold(data)
-            return
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         while data and not self._wants_upgrade and not self.transport.is_closing():
             data = self._feed_step(data)
         if data and self._wants_upgrade:
@@ -131,10 +137,13 @@ class Http1Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._wants_upgrade and not self.transport.is_closing():
             self._wants_upgrade = False
-            held, self._held = self._held, b""
-            self.transport.resume_reading()
-            if held:
-                self.loop.call_soon(self.data_received, held)
+            self.loop.call_soon(self._release)  # later: uvicorn is in the middle of ending the answer
+
+    def _release(self) -> None:
+        """The upgrade was refused: what was held back is HTTP/1.1 after all."""
+        held, self._held = self._held, b""
+        self.transport.resume_reading()
+        self._take(held)
 
     # --- the way out ---
 
