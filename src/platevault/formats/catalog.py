@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from platevault.errors import Corrupt, Invalid
 
@@ -50,8 +51,13 @@ class Entry:
     table: int = 0
 
 
+_ONE_BYTE = [bytes([value]) for value in range(0x80)]
+
+
 def encode_unsigned(value: int) -> bytes:
     """7 bits a byte, least significant first, bit 7 set if more follow; at most 64 bits."""
+    if 0 <= value < 0x4000:  # nearly all lengths and many sizes, of which a backup writes millions
+        return _ONE_BYTE[value] if value < 0x80 else bytes((value & 0x7F | 0x80, value >> 7))
     if not 0 <= value < 2**64:
         raise Invalid(f"{value} does not fit into 64 bits")
     out = bytearray()
@@ -62,6 +68,7 @@ def encode_unsigned(value: int) -> bytes:
     return bytes(out)
 
 
+@lru_cache(maxsize=4096)  # times: files that were installed together share theirs
 def encode_signed(value: int) -> bytes:
     """As unsigned for >= 0; a negative number is its magnitude in groups that all have bit 7 set, then one zero byte."""
     if value >= 0:
@@ -139,15 +146,13 @@ class CatalogWriter:
         self._open[-1][1].append((b"d" + encode_unsigned(len(name)) + name, start))
 
     def add_file(self, name: bytes, size: int, mtime: int) -> None:
-        self._add(EntryKind.FILE, name, encode_unsigned(size) + encode_signed(mtime))
+        self._check(name)
+        self._open[-1][1].append(b"f%b%b%b%b" % (encode_unsigned(len(name)), name, encode_unsigned(size), encode_signed(mtime)))
 
     def add(self, kind: EntryKind, name: bytes) -> None:
         """A symlink, hard link, device, fifo or socket."""
-        self._add(kind, name, b"")
-
-    def _add(self, kind: EntryKind, name: bytes, rest: bytes) -> None:
         self._check(name)
-        self._open[-1][1].append(kind.value + encode_unsigned(len(name)) + name + rest)
+        self._open[-1][1].append(kind.value + encode_unsigned(len(name)) + name)
 
     @staticmethod
     def _check(name: bytes) -> None:

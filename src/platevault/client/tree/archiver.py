@@ -188,17 +188,22 @@ class _Walk:
         return True
 
     def _file(self, folder: _Folder, name: bytes) -> None:
+        """A regular file. Most of a backup's own time is spent here, hence the steps that are written out."""
         try:
-            file = self._open(name, FILE_FLAGS)
+            file = os.open(name, FILE_FLAGS | os.O_NOATIME, dir_fd=self._stack.top)
         except OSError as error:
-            self._not_opened(folder.prefix + name, error)
-            return
+            try:
+                file = self._open_otherwise(name, FILE_FLAGS, error)
+            except OSError as last:
+                self._not_opened(folder.prefix + name, last)
+                return
         try:
             state = os.fstat(file)
+            path = folder.prefix + name
             if not stat.S_ISREG(state.st_mode):
-                self._log.skip(folder.prefix + name, "was replaced by something else while it was read")
-            elif state.st_nlink == 1 or not self._linked(folder.prefix + name, name, state):
-                self._regular(folder, name, file, state)
+                self._log.skip(path, "was replaced by something else while it was read")
+            elif state.st_nlink == 1 or not self._linked(path, name, state):
+                self._regular(path, name, file, state)
         finally:
             os.close(file)
 
@@ -211,23 +216,29 @@ class _Walk:
         self._catalog.add(EntryKind.HARDLINK, name)
         return True
 
-    def _regular(self, folder: _Folder, name: bytes, file: int, state: os.stat_result) -> None:
+    def _regular(self, path: bytes, name: bytes, file: int, state: os.stat_result) -> None:
         size = state.st_size
-        path = folder.prefix + name
         if size > PIECE_BYTES:
             self._encoder.start_file(name, *self._described(file, state, path, directory=False), size)
             self._content.copy(file, state, path, self._encoder.write)
         else:
             try:
-                data = read_small(file, size) if size else b""
+                data = os.read(file, size) if size else b""
+                if len(data) < size:
+                    data = self._read_rest(file, size, data, path)
             except OSError as error:
                 self._log.skip(path, f"cannot be read: {error.strerror}")
                 return
-            if len(data) < size:
-                self._log.warn(path, f"became shorter while it was read: zeros from byte {len(data)} to {size}")
-                data += bytes(size - len(data))
             self._encoder.add_file(name, *self._described(file, state, path, directory=False), data)
         self._catalog.add_file(name, size, state.st_mtime_ns // SECOND_NS)
+
+    def _read_rest(self, file: int, size: int, data: bytes, path: bytes) -> bytes:
+        """`size` bytes of a file that gave `data` at first. Raises OSError."""
+        data += read_small(file, size - len(data))
+        if len(data) < size:
+            self._log.warn(path, f"became shorter while it was read: zeros from byte {len(data)} to {size}")
+            data += bytes(size - len(data))
+        return data
 
     def _other(self, folder: _Folder, name: bytes) -> bool:
         """A symbolic link, device, fifo or socket, reached by its name only. True when it is a directory by now, and was entered."""
@@ -262,20 +273,24 @@ class _Walk:
     def _described(self, file: int, state: os.stat_result, path: bytes, *, directory: bool) -> tuple[Stat, bytes]:
         """Stat and metadata items of an open file or directory."""
         system = self._systems.of(state.st_dev, file)
-        flags = self._attributes.flags(system, file, directory=directory)
-        return _stat(state, flags), self._attributes.metadata(system, file, path)
+        flags, metadata = self._attributes.read(system, file, path, directory=directory)
+        return _stat(state, flags), metadata
 
     def _open(self, name: bytes, flags: int) -> int:
-        """Open an entry of the directory on top, without leaving a trace in its access time where that is allowed."""
+        """Open an entry of the directory on top, without leaving a trace in its access time where that is allowed. Raises OSError."""
         try:
             return os.open(name, flags | os.O_NOATIME, dir_fd=self._stack.top)
-        except PermissionError as error:
-            if error.errno != errno.EPERM:  # EACCES: not readable at all
-                raise
+        except OSError as error:
+            return self._open_otherwise(name, flags, error)
+
+    def _open_otherwise(self, name: bytes, flags: int, error: OSError) -> int:
+        """Open it after a first refusal, if there is another way. Raises OSError."""
+        if error.errno == errno.EPERM:
             return os.open(name, flags, dir_fd=self._stack.top)  # only the owner may ask for O_NOATIME
-        except BlockingIOError:
-            # Somebody holds a lease on the file, e.g. Samba: wait until it is given back. A lease is on regular files only.
+        if error.errno == errno.EAGAIN:
+            # Somebody holds a lease on the file, e.g. Samba: wait until it is given back. Only regular files have leases.
             return os.open(name, flags & ~os.O_NONBLOCK, dir_fd=self._stack.top)
+        raise error
 
     def _not_opened(self, path: bytes, error: OSError) -> None:
         if error.errno == errno.ENOENT:

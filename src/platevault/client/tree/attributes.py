@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from platevault.client.tree.acl import ACCESS_XATTR, DEFAULT_XATTR, KernelAcl, UnknownAcl
 from platevault.client.tree.file_systems import FileSystem
@@ -31,18 +32,25 @@ class AttributeReader:
         self._log = log
         self._reader = FlagReader()
 
-    def flags(self, system: FileSystem, file: int, *, directory: bool) -> int:
-        """The flags as an archive keeps them, 0 where there are none."""
-        found = 0
+    def read(self, system: FileSystem, file: int, path: bytes, *, directory: bool) -> tuple[int, bytes]:
+        """Flags as an archive keeps them, and metadata items, of an open file or directory. What cannot be read is left out."""
+        flags = 0
         try:
             if system.with_directory_flags if directory else system.with_file_flags:
-                found = self._reader.flags(file)
+                flags = self._reader.flags(file)
         except OSError as error:
             if error.errno in UNSUPPORTED and directory:
                 system.with_directory_flags = False
             elif error.errno in UNSUPPORTED:
                 system.with_file_flags = False
-        return found | self._fat_flags(system, file) if system.with_fat_flags else found
+        if system.with_fat_flags:
+            flags |= self._fat_flags(system, file)
+        try:
+            names = os.listxattr(file) if system.with_xattrs else ()
+            project = self._reader.project(file) if system.with_projects else 0
+        except OSError:
+            names, project = self._names(system, file, path), self._project(system, file)
+        return flags, self._collect(names, project, file, path) if names or project else b""
 
     def _fat_flags(self, system: FileSystem, file: int) -> int:
         try:
@@ -50,12 +58,6 @@ class AttributeReader:
         except OSError:
             system.with_fat_flags = False
             return 0
-
-    def metadata(self, system: FileSystem, file: int, path: bytes) -> bytes:
-        """The metadata items of an open file or directory. What cannot be read is left out with a warning."""
-        names = self._names(system, file, path)
-        project = self._project(system, file) if system.with_projects else 0
-        return self._collect(names, project, file, path) if names or project else b""
 
     def _names(self, system: FileSystem, file: int, path: bytes) -> list[str]:
         if not system.with_xattrs:
@@ -70,6 +72,8 @@ class AttributeReader:
             return []
 
     def _project(self, system: FileSystem, file: int) -> int:
+        if not system.with_projects:
+            return 0
         try:
             return self._reader.project(file)
         except OSError as error:
@@ -77,7 +81,7 @@ class AttributeReader:
                 system.with_projects = False
             return 0
 
-    def _collect(self, names: list[str], project: int, file: int, path: bytes) -> bytes:
+    def _collect(self, names: Sequence[str], project: int, file: int, path: bytes) -> bytes:
         values = {name: value for name in names if (value := self._value(name, file, path)) is not None}
         access, default = self._acl(values.get(ACCESS_XATTR), path), self._acl(values.get(DEFAULT_XATTR), path)
         metadata = Metadata(

@@ -16,7 +16,7 @@ GET_EXTENDED = 0x801C581F  # FS_IOC_FSGETXATTR: struct fsxattr of 28 bytes
 SET_EXTENDED = 0x401C5820
 GET_FAT_ATTRIBUTES = 0x80047210
 EXTENDED_BYTES = 28
-PROJECT_OFFSET = 12
+PROJECT_PLACE = 3  # the fourth of its seven 32-bit fields
 UNSUPPORTED = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 # Bit of the kernel, bit in an archive.
@@ -41,11 +41,11 @@ LATE = 0x10000 | 0x200000 | 0x400000 | 0x800000
 
 
 class FlagReader:
-    """Reads flags of many files. One thread: the buffer is used again, because a backup asks millions of times."""
+    """Reads flags of many files. One thread: the buffers are used again, because a backup asks millions of times."""
 
     def __init__(self) -> None:
         self._buffer = array.array("I", (0, 0))  # the kernel fills an int, whatever the request code says
-        self._extended = bytearray(EXTENDED_BYTES)
+        self._extended = array.array("I", bytes(EXTENDED_BYTES))
 
     def flags(self, file: int) -> int:
         """The flags of an open file or directory as an archive keeps them. Raises OSError, see `UNSUPPORTED`."""
@@ -61,7 +61,7 @@ class FlagReader:
     def project(self, file: int) -> int:
         """The quota project id. Raises OSError."""
         fcntl.ioctl(file, GET_EXTENDED, self._extended)
-        return int.from_bytes(self._extended[PROJECT_OFFSET : PROJECT_OFFSET + 4], "little")
+        return self._extended[PROJECT_PLACE]
 
 
 def to_archive(kernel: int) -> int:
@@ -86,7 +86,7 @@ def add_flags(file: int, flags: int) -> None:
 
 def set_project(file: int, project: int) -> None:
     """Set the quota project id. Raises OSError."""
-    buffer = bytearray(EXTENDED_BYTES)
-    fcntl.ioctl(file, GET_EXTENDED, buffer)
-    buffer[PROJECT_OFFSET : PROJECT_OFFSET + 4] = project.to_bytes(4, "little")
-    fcntl.ioctl(file, SET_EXTENDED, bytes(buffer))
+    fields = array.array("I", bytes(EXTENDED_BYTES))
+    fcntl.ioctl(file, GET_EXTENDED, fields)
+    fields[PROJECT_PLACE] = project
+    fcntl.ioctl(file, SET_EXTENDED, fields.tobytes())

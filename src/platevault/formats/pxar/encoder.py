@@ -18,6 +18,7 @@ from platevault.formats.pxar.name_hash import name_hash
 from platevault.formats.pxar.out_stream import Buffer, OutStream, Sink
 
 _ENTRY = struct.Struct("<QQQQIIqII")  # the header of ENTRY and the stat in one
+_PLAIN_FILE = struct.Struct("<xQQQQIIqIIQQ")  # end of the name, ENTRY, and the header of PAYLOAD
 _ENTRY_BYTES = HEADER_BYTES + items.STAT.size
 _NAME_EXTRA_BYTES = HEADER_BYTES + 1  # header and terminating zero
 
@@ -80,8 +81,19 @@ class Encoder:
 
     def add_file(self, name: bytes, stat: Stat, metadata: bytes, data: Buffer) -> None:
         """A regular file with its whole content."""
-        self._file_head(name, stat, metadata, len(data))
-        self._data.write(data)
+        if metadata or self._payload is not None or self._left or not self._open or not is_name(name):
+            self._file_head(name, stat, metadata, len(data))
+            self._data.write(data)
+            return
+        # Most entries of most archives, and the same bytes as above: made with as few steps as possible.
+        size, out = len(data), self._out
+        pending = out.pending
+        start = len(pending)
+        pending += HEADER.pack(items.FILENAME, _NAME_EXTRA_BYTES + len(name))
+        pending += name
+        pending += _PLAIN_FILE.pack(items.ENTRY, _ENTRY_BYTES, *stat, 0, items.PAYLOAD, HEADER_BYTES + size)
+        self._open[-1].children.extend((name_hash(name), out.flushed + start, len(pending) - start + size))
+        out.write(data)
 
     def start_file(self, name: bytes, stat: Stat, metadata: bytes, size: int) -> None:
         """A regular file of exactly `size` bytes, which come by `write`."""

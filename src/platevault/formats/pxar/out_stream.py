@@ -14,23 +14,24 @@ Sink = Callable[[Buffer], object]
 class OutStream:
     """Collects pieces for `sink`, which must have used or copied a piece when it returns."""
 
-    __slots__ = ("_flushed", "_sink", "pending")
+    __slots__ = ("_sink", "flushed", "pending")
 
     def __init__(self, sink: Sink) -> None:
-        self._sink, self._flushed = sink, 0
-        self.pending = bytearray()
+        self._sink = sink
+        self.pending = bytearray()  # collected bytes, to which a caller in a hurry may append; then it calls `flush` when they are many
+        self.flushed = 0
 
     @property
     def position(self) -> int:
         """Bytes of the stream so far."""
-        return self._flushed + len(self.pending)
+        return self.flushed + len(self.pending)
 
     def write(self, data: Buffer) -> None:
         """Append to the stream."""
         if len(data) >= DIRECT_BYTES:
             self.flush()
             self._sink(data)
-            self._flushed += len(data)
+            self.flushed += len(data)
             return
         self.pending += data
         if len(self.pending) >= FLUSH_BYTES:
@@ -40,10 +41,10 @@ class OutStream:
         """Hand on what is collected."""
         if self.pending:
             self._sink(self.pending)
-            self._flushed += len(self.pending)
+            self.flushed += len(self.pending)
             self.pending = bytearray()
 
     def skip(self, size: int) -> None:
         """Count bytes that come into the stream on another way."""
         self.flush()
-        self._flushed += size
+        self.flushed += size
