@@ -2,68 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kit.certificate import write_certificate
-from kit.https_server import HttpsServer, https_server, read_answer, read_until_end
+from kit.echo_app import PROTOCOL, ask
+from kit.https_server import HttpsServer, read_answer, read_until_end
 from platevault.wire import http1
-from platevault.wire.link import TlsLink
-
-PROTOCOL = "some-protocol-v1"
-
-
-class EchoApp:
-    """Answers with what it saw; `/refuse` is 400, `/upgrade` leaves HTTP and echoes bytes from a thread."""
-
-    def __init__(self) -> None:
-        self.threads: list[threading.Thread] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["raw_path"] == b"/upgrade":
-            link = await scope["extensions"]["platevault.takeover"]([(b"upgrade", PROTOCOL.encode())])
-            self.threads.append(threading.Thread(target=_echo, args=(link,)))
-            self.threads[-1].start()
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        seen = b" ".join((scope["method"].encode(), scope["raw_path"], scope["query_string"], body))
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(seen)).encode())]})
-        await send({"type": "http.response.body", "body": seen})
-
-
-def _echo(link: TlsLink) -> None:
-    """Send back what comes until `bye`, which ends the connection."""
-    link.set_blocking(True)
-    link.flush()
-    buffer = memoryview(bytearray(65536))
-    said = b""
-    while not said.endswith(b"bye"):
-        count = link.receive(buffer)
-        said += bytes(buffer[:count])
-        link.send(buffer[:count])
-    link.close()
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HttpsServer]:
-    app = EchoApp()
-    with https_server(app, *write_certificate(tmp_path)[:2], loop=request.param) as running:
-        yield running
-    for thread in app.threads:
-        thread.join(10)
-
-
-def ask(sock: ssl.SSLSocket, head: str, body: bytes = b"") -> tuple[str, dict[str, str], bytes]:
-    sock.sendall(head.replace("\n", "\r\n").encode() + body)
-    return read_answer(sock)
 
 
 def test_target_arrives_as_it_was_sent(server: HttpsServer) -> None:
