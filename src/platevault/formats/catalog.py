@@ -16,8 +16,10 @@ from platevault.errors import Corrupt, Invalid
 MAGIC = bytes.fromhex("91fd60f9c46758d5")
 POINTER_BYTES = 8
 MAX_NAME_BYTES = 4095
-MAX_TABLE_BYTES = 256 * 1024 * 1024
+MAX_TABLE_BYTES = 64 * 1024 * 1024  # a million entries with names of 50 bytes
+MAX_PATH_BYTES = 64 * 1024
 MAX_VARINT_BYTES = 10
+MIN_ENTRY_BYTES = 3  # kind, length, a name of one byte
 
 
 class CorruptCatalog(Corrupt):
@@ -71,6 +73,8 @@ def encode_unsigned(value: int) -> bytes:
 @lru_cache(maxsize=4096)  # times: files that were installed together share theirs
 def encode_signed(value: int) -> bytes:
     """As unsigned for >= 0; a negative number is its magnitude in groups that all have bit 7 set, then one zero byte."""
+    if not -(2**63) <= value < 2**63:
+        raise Invalid(f"{value} does not fit into 64 bits")
     if value >= 0:
         return encode_unsigned(value)
     magnitude, out = -value, bytearray()
@@ -100,6 +104,8 @@ def decode_signed(data: bytes, position: int) -> tuple[int, int]:
     for number in range(MAX_VARINT_BYTES + 1):
         byte = _byte(data, position + number)
         if byte == 0 and number:
+            if value > 2**63:
+                break
             return -value, position + number + 1
         value |= (byte & 0x7F) << (7 * number)
         if byte < 0x80:
@@ -156,7 +162,7 @@ class CatalogWriter:
 
     @staticmethod
     def _check(name: bytes) -> None:
-        if not name or len(name) > MAX_NAME_BYTES or b"/" in name:
+        if not _is_name(name):
             raise Invalid(f"catalog: impossible name {name[:64]!r}")
 
     def _table(self, entries: list[bytes | tuple[bytes, int]]) -> int:
@@ -182,7 +188,11 @@ class CatalogWriter:
 
 
 class CatalogReader:
-    """Reads tables by `read(offset, size)`, which gives exactly that many bytes of a catalog of `size` bytes."""
+    """Reads tables by `read(offset, size)`, which gives exactly that many bytes of a catalog of `size` bytes.
+
+    Catalogs come from clients: whatever they say, reading takes the memory of the open directories' tables, each at most 64 MiB, and
+    a walk ends after as many entries as fit into the catalog.
+    """
 
     def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
         self._read, self._size = read, size
@@ -190,8 +200,8 @@ class CatalogReader:
             raise CorruptCatalog("not a catalog")
         self.root = int.from_bytes(read(size - POINTER_BYTES, POINTER_BYTES), "little")
 
-    def entries(self, table: int) -> list[Entry]:
-        """All entries of the table at this offset. Raises CorruptCatalog."""
+    def entries(self, table: int) -> Iterator[Entry]:
+        """The entries of the table at this offset, one by one. Raises CorruptCatalog, possibly after the first ones."""
         last = self._size - POINTER_BYTES
         if not len(MAGIC) <= table < last:
             raise CorruptCatalog("catalog: table outside of the catalog")
@@ -199,29 +209,44 @@ class CatalogReader:
         length, start = decode_unsigned(head, 0)
         if length > min(MAX_TABLE_BYTES, last - table - start):
             raise CorruptCatalog("catalog: table is too long", expected=last - table - start, got=length)
-        data = self._read(table + start, length)
-        return list(_parse_table(data, table))
+        return _parse_table(self._read(table + start, length), table)
 
     def walk(self, table: int | None = None, path: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
-        """Every entry with its path, depth first, in stored order. Child tables stand before their parents, so it ends."""
-        pending = [(path, entry) for entry in reversed(self.entries(self.root if table is None else table))]
-        while pending:
-            parent, entry = pending.pop()
+        """Every entry with its path, depth first, in stored order.
+
+        Child tables stand before their parents, so it ends; several directories may claim the same child, so entries are counted.
+        """
+        left = self._size // MIN_ENTRY_BYTES
+        open_tables = [(path, self.entries(self.root if table is None else table))]
+        while open_tables:
+            parent, rest = open_tables[-1]
+            if (entry := next(rest, None)) is None:
+                open_tables.pop()
+                continue
             name = parent + b"/" + entry.name if parent else entry.name
+            left -= 1
+            if left < 0 or len(name) > MAX_PATH_BYTES:
+                raise CorruptCatalog("catalog: a path is too long, or a table is used twice")
             yield name, entry
             if entry.kind is EntryKind.DIRECTORY:
-                pending.extend((name, child) for child in reversed(self.entries(entry.table)))
+                open_tables.append((name, self.entries(entry.table)))
+
+
+def _is_name(name: bytes) -> bool:
+    return 1 <= len(name) <= MAX_NAME_BYTES and b"/" not in name and name not in (b".", b"..")
 
 
 def _parse_table(data: bytes, table: int) -> Iterator[Entry]:
     count, position = decode_unsigned(data, 0)
+    if count > len(data) // MIN_ENTRY_BYTES:
+        raise CorruptCatalog("catalog: table is too short for its entries", expected=count, got=len(data))
     for _ in range(count):
         kind = _BY_BYTE.get(_byte(data, position))
         if kind is None:
             raise CorruptCatalog("catalog: unknown kind of entry")
         length, position = decode_unsigned(data, position + 1)
         name, position = data[position : position + length], position + length
-        if position > len(data) or not 1 <= length <= MAX_NAME_BYTES or b"/" in name:
+        if position > len(data) or not _is_name(name):
             raise CorruptCatalog("catalog: impossible name")
         size = mtime = child = 0
         if kind is EntryKind.DIRECTORY:
