@@ -30,10 +30,8 @@ NOT_SERVED = {
 SETTING = "the recorded server is configured in a way that cannot be set here yet"
 DIFFERENT = {  # by name, or by method and path
     "login pam": "the account of the recorded machine does not exist here",
-    "tfa step 1": "no second factor yet: a full login",
     "tfa step 2 totp": LATER,
     "tfa step 2 recovery": LATER,
-    "tfa step 1 after a recovery key was used": LATER,
     "tfa step 2 recovery second key": LATER,
     "domains": SETTING,
     "domains extjs": SETTING,
