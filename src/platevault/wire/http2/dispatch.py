@@ -13,14 +13,21 @@ from typing import TypeVar
 
 from platevault.wire.http2 import frames
 from platevault.wire.http2.frames import ConnectionFault, ErrorCode, StreamFault
-from platevault.wire.http2.headers import MAX_HEADER_LIST_BYTES, HeaderDecoder, HeaderListTooLarge, encode_fields, request_from
+from platevault.wire.http2.headers import (
+    EMPTY_TABLE,
+    MAX_HEADER_LIST_BYTES,
+    HeaderDecoder,
+    HeaderListTooLarge,
+    encode_fields,
+    request_from,
+)
 from platevault.wire.http2.message import FileBody, Handler, Response, Upload
 from platevault.wire.http2.outbox import Outbox
 from platevault.wire.http2.windows import ReceiveWindow, SendWindow
 
 MAX_STREAMS = 200  # spec wire-protocol §2.8; fewer than 100 breaks the Go client
 WINDOW_BYTES = 32 * 1024 * 1024
-MAX_HEADER_BLOCK_BYTES = 256 * 1024
+MAX_HEADER_BLOCK_BYTES = 64 * 1024  # four times what we announced: no honest peer
 CALM_BUDGET = 200  # cheap requests or frames without progress that a peer may pile up before it is sent away
 
 log = logging.getLogger(__name__)
@@ -60,6 +67,7 @@ class Dispatcher:
         self._block_stream = 0
         self._block_ends_stream = False
         self._peer_window = frames.DEFAULT_WINDOW
+        self._before_fields = b""  # what the peer must hear in front of the next header block
         self._settings_seen = False
         self._peer_leaves = False
         self._calm = CALM_BUDGET
@@ -261,7 +269,8 @@ class Dispatcher:
         empty = not isinstance(body, FileBody) and len(body) == 0
         flags = frames.END_HEADERS | (frames.END_STREAM if empty else 0)
         fields = _fields_of(response, formatdate(int(self._now()), usegmt=True))
-        self._queue(frames.frame(frames.HEADERS, flags, stream_id, encode_fields(fields)))
+        block, self._before_fields = self._before_fields + encode_fields(fields), b""
+        self._queue(frames.frame(frames.HEADERS, flags, stream_id, block))
         if empty:
             self._answer_sent(stream_id)
         else:
@@ -329,6 +338,8 @@ class Dispatcher:
     def _apply_setting(self, name: int, value: int) -> None:
         if name == frames.SETTING_MAX_FRAME_SIZE:
             self.outbox.frame_bytes = min(value, frames.MAX_FRAME_BYTES)
+        elif name == frames.SETTING_HEADER_TABLE_SIZE:
+            self._before_fields = EMPTY_TABLE
         elif name == frames.SETTING_INITIAL_WINDOW_SIZE:
             change, self._peer_window = value - self._peer_window, value
             for stream in self._streams.values():

@@ -17,6 +17,8 @@ from platevault.wire.http2.message import Request
 
 MAX_HEADER_LIST_BYTES = 16384  # announced; a larger list is answered 431
 MAX_DECODED_BYTES = 256 * 1024  # beyond this the connection ends: no honest peer, and the table cannot be kept in step
+# Dynamic table size update to 0 (RFC 7541 §4.2, §6.3). A peer that lowers the size of our table must hear that we follow; we never use it.
+EMPTY_TABLE = b"\x20"
 FIELD_OVERHEAD_BYTES = 32  # RFC 9113 §6.5.2
 CONNECTION_FIELDS = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 REQUEST_PSEUDO = frozenset({":method", ":scheme", ":authority", ":path"})
