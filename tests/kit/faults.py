@@ -1,6 +1,6 @@
 """A file system that fails on command: the n-th change fails, or the process seems to die there.
 
-Patches the functions of `os` through which this project changes files. Both ways are run for n = 1, 2, … until a scenario gets
+Patches the functions through which this project changes files. Both ways are run for n = 1, 2, … until a scenario gets
 through, so every step fails once.
 """
 
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from platevault.store.filesystem.touch import touch
 
 CHANGES = ("mkdir", "rmdir", "rename", "link", "unlink", "pwrite", "ftruncate", "fsync", "utime", "fchmod")
 
@@ -30,6 +32,7 @@ class Faults:
         for name in CHANGES:
             monkeypatch.setattr(os, name, self._wrap(getattr(os, name)))
         monkeypatch.setattr(os, "open", self._wrap_open(os.open))
+        monkeypatch.setattr("platevault.store.filesystem.chunk_files.touch", self._wrap(touch))
 
     def arm(self, step: int, *, dies: bool) -> None:
         """Fail at the `step`-th change from now on; 0: never. dies: that one and all after it raise Died."""

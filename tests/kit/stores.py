@@ -9,7 +9,8 @@ from pathlib import Path
 
 from platevault.clock import Clock, SystemClock
 from platevault.store.datastore import ChunkEntry
-from platevault.store.filesystem.chunk_files import FOLDERS, FilesystemChunks
+from platevault.store.filesystem.chunk_files import FilesystemChunks
+from platevault.store.filesystem.chunk_folders import FOLDERS
 from platevault.store.filesystem.datastore import FilesystemDatastore
 from platevault.store.filesystem.options import SyncLevel
 

@@ -1,56 +1,54 @@
-"""Chunks as files: `.chunks/<first 4 hex digits>/<64 hex digits>`.
+"""Chunks as files: stored, replaced, set aside, deleted.
 
-Source: spec formats §1. A chunk gets its name by rename, only when complete. What is decided by looking at an existing file
+Source: spec formats §1.3, §1.4. A chunk gets its name by rename, only when complete. What is decided by looking at an existing file
 (keep, replace, delete as garbage) happens under the lock of its digest's stripe, so that garbage collection cannot delete what an
 insert in this process has just taken for present. The stripes belong to the directory, not to one object for it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import re
 import stat
 import threading
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import BinaryIO
 
-from platevault.store.datastore import ChunkEntry, ChunkTimes, Digest, Inserted
+from platevault.errors import Corrupt
+from platevault.formats import blob as blobs
+from platevault.store.datastore import Digest, Inserted
 from platevault.store.filesystem import dirs, replace
+from platevault.store.filesystem.chunk_folders import ChunkFolders, times_of
 from platevault.store.filesystem.chunk_writer import FileChunkWriter
+from platevault.store.filesystem.doubts import Doubts
 from platevault.store.filesystem.insert_rules import MAGIC_BYTES, Action, ChunkClash, decide
 from platevault.store.filesystem.options import SyncLevel
-from platevault.store.filesystem.trouble import failed, translated, writing
+from platevault.store.filesystem.touch import touch
+from platevault.store.filesystem.trouble import translated, writing
 
-FOLDERS = 65536
 BAD_NUMBERS = 10
-ENTRY = re.compile(r"([0-9a-f]{64})(?:\.([0-9])\.bad)?")
+log = logging.getLogger(__name__)
 
 
-class FilesystemChunks:
-    """The chunk directory of one datastore. A stripe serialises decisions about the files of one digest within this process.
-
-    The descriptor of the directory lives as long as the object: whoever still works with it works in the right directory.
-    """
+class FilesystemChunks(ChunkFolders):
+    """The chunks of one datastore. A stripe serialises decisions about the files of one digest within this process."""
 
     def __init__(
-        self, chunks_dir: int, path: str, *, owner: dirs.Owner | None, sync_level: SyncLevel, stripes: Sequence[threading.Lock]
+        self,
+        chunks_dir: int,
+        path: str,
+        *,
+        owner: dirs.Owner | None,
+        sync_level: SyncLevel,
+        stripes: Sequence[threading.Lock],
+        doubts: Doubts,
     ) -> None:
-        """chunks_dir: belongs to this object from now on."""
-        self._dir = chunks_dir
-        self._path = path
+        """chunks_dir: belongs to this object from now on. doubts: which stored chunks are checked before one is taken for present."""
+        super().__init__(chunks_dir, path, stripes=stripes)
         self._owner = owner
         self._sync = sync_level is SyncLevel.FILE
-        self._stripes = stripes
-        self._closing = weakref.finalize(self, os.close, chunks_dir)
+        self._doubts = doubts
 
-    def close(self) -> None:
-        """Let go of the directory. No call may follow. Twice is harmless."""
-        self._dir = -1
-        self._closing()
-
-    # writing
     def insert(self, digest: Digest, blob: bytes | bytearray | memoryview) -> Inserted:
         """Store one encoded blob under its digest unless it is there already; its bytes have been checked by the caller.
 
@@ -112,58 +110,37 @@ class FilesystemChunks:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode):
                 raise ChunkClash(f"chunk {name} is not a regular file", digest=digest)
+            if self._is_torn(folder, name, found):
+                return None
             stored_magic = magic if found.st_size == length else _magic(folder, name)
             if (
                 decide(digest, stored_bytes=found.st_size, stored_magic=stored_magic, incoming_bytes=length, incoming_magic=magic)
                 is Action.KEEP
             ):
-                os.utime(name, dir_fd=folder, follow_symlinks=False)
+                touch(folder, name)
                 return Inserted(found.st_size, existed=True)
         return None
 
-    # reading
-    def load(self, digest: Digest) -> bytes:
-        """The stored blob, unchecked. Raises NotInStore when there is no such chunk, StorageFailed when it cannot be read."""
-        with self.open(digest) as file, translated("reading chunk", digest.hex()):
-            return dirs.read_all(file.fileno())
-
-    def open(self, digest: Digest) -> BinaryIO:
-        """The stored blob as an unbuffered file."""
-        with translated("opening chunk", digest.hex()), self._folder(digest) as folder:
-            return os.fdopen(dirs.open_regular(folder, digest.hex()), "rb", buffering=0)
-
-    def stored_bytes(self, digest: Digest) -> int | None:
-        """Size of the stored blob, None when there is no such chunk."""
-        found = self._look("looking for chunk", digest)
-        return None if found is None else found.st_size
-
-    def touch(self, digest: Digest) -> bool:
-        """Refresh the times that garbage collection looks at. False when there is no such chunk."""
-        with translated("touching chunk", digest.hex()), suppress(FileNotFoundError), self._folder(digest) as folder, self._stripe(digest):
-            if dirs.regular(folder, digest.hex()) is not None:
-                os.utime(digest.hex(), dir_fd=folder, follow_symlinks=False)
-                return True
+    def _is_torn(self, folder: int, name: str, found: os.stat_result) -> bool:
+        """Whether a stored file, which may be one that a power cut tore, does not hold what it should. The caller holds the stripe."""
+        if not self._doubts.covers(found.st_mtime):
+            return False
+        try:
+            blobs.check_crc(_content(folder, name, from_disk=True))
+        except Corrupt as error:
+            log.warning("chunk %s was torn by a power cut or lost writes and is written anew: %s", name, error)
+            return True
+        os.utime(name, dir_fd=folder, follow_symlinks=False)  # now it is known to be on the disk, and need not be read again
         return False
 
-    def in_reading_order(self, digests: Iterable[Digest]) -> list[Digest]:
-        """The digests in the order of their inodes, which on spinning disks is close to the order of their blocks. Missing ones first."""
-        return sorted(digests, key=self._inode)
-
-    def _inode(self, digest: Digest) -> int:
-        try:
-            return os.stat(self._relative(digest), dir_fd=self._dir, follow_symlinks=False).st_ino
-        except OSError:
-            return 0  # reading it will tell what is wrong
-
-    def times(self, digest: Digest) -> ChunkTimes | None:
-        """Size and last sign of use of a chunk, None when there is no such chunk."""
-        found = self._look("looking for chunk", digest)
-        return None if found is None else _times(found)
-
-    def _look(self, what: str, digest: Digest) -> os.stat_result | None:
-        with translated(what, digest.hex()), suppress(FileNotFoundError), self._folder(digest) as folder:
-            return dirs.regular(folder, digest.hex())
-        return None
+    def touch(self, digest: Digest) -> bool:
+        """Refresh the times that garbage collection looks at. False when there is no such chunk, or only a torn one."""
+        with translated("touching chunk", digest.hex()), suppress(FileNotFoundError), self._folder(digest) as folder, self._stripe(digest):
+            found = dirs.regular(folder, digest.hex())
+            if found is not None and not self._is_torn(folder, digest.hex(), found):
+                touch(folder, digest.hex())
+                return True
+        return False
 
     def age(self, digest: Digest, *, seconds: float) -> None:
         """Set the last sign of use back, to see whether a touch is able to move it forward again."""
@@ -171,7 +148,6 @@ class FilesystemChunks:
             then = os.stat(digest.hex(), dir_fd=folder, follow_symlinks=False).st_atime - seconds
             os.utime(digest.hex(), (then, then), dir_fd=folder, follow_symlinks=False)
 
-    # corrupt chunks and garbage
     def mark_bad(self, digest: Digest, *, is_bad: Callable[[bytes], bool]) -> str | None:
         """Rename a corrupt chunk to the first free `<digest>.N.bad` (N = 9 is overwritten) and return that name.
 
@@ -187,73 +163,18 @@ class FilesystemChunks:
             os.rename(digest.hex(), free, src_dir_fd=folder, dst_dir_fd=folder)
             return free
 
-    def folder(self, number: int) -> list[tuple[str, int, float]]:
-        """The files of one chunk directory as name, size and last sign of use; none when the directory is missing."""
-        try:
-            return self._list(f"{number:04x}")
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise failed("listing chunks", f"{self._path}/{number:04x}", error) from error
-
-    def _list(self, name: str) -> list[tuple[str, int, float]]:
-        descriptor = os.open(name, dirs.DIRECTORY, dir_fd=self._dir)
-        found = []
-        try:
-            for entry in os.listdir(descriptor):
-                if ENTRY.fullmatch(entry) and (known := dirs.regular(descriptor, entry)) is not None:
-                    found.append((entry, known.st_size, max(known.st_atime, known.st_mtime)))
-        finally:
-            os.close(descriptor)
-        return found
-
-    def entries(self) -> Iterator[ChunkEntry]:
-        """Every chunk and every `.bad` file."""
-        for number in range(FOLDERS):
-            for name, _, _ in self.folder(number):
-                yield ChunkEntry(bytes.fromhex(name[:64]), int(name[65]) if len(name) > 64 else None)
-
     def delete_unused(self, name: str, *, before: float) -> int | None:
         """Delete the file of a chunk or `.bad` file if its last sign of use is older than `before`; the size deleted, None if it stays.
 
         The look at the file and its removal are one step for every insert and touch of this process.
         """
         digest = bytes.fromhex(name[:64])
-        with translated("deleting chunk", name), self._folder(digest) as folder, self._stripe(digest):
+        with translated("deleting chunk", name), suppress(FileNotFoundError), self._folder(digest) as folder, self._stripe(digest):
             found = dirs.regular(folder, name)
-            if found is None or _times(found).used >= before:
-                return None
-            os.unlink(name, dir_fd=folder)
-            return found.st_size
-
-    # paths
-    def _relative(self, digest: Digest) -> str:
-        text = digest.hex()
-        return f"{text[:4]}/{text}"
-
-    def _open_folder(self, digest: Digest) -> int:
-        return os.open(digest.hex()[:4], dirs.DIRECTORY, dir_fd=self._dir)
-
-    def _folder(self, digest: Digest) -> _Folder:
-        return _Folder(self._open_folder(digest))
-
-    def _stripe(self, digest: Digest) -> threading.Lock:
-        return self._stripes[digest[-1] % len(self._stripes)]
-
-
-class _Folder:
-    """A chunk directory, open while the block runs. A class, because a generator costs more than the system calls."""
-
-    __slots__ = ("descriptor",)
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def __enter__(self) -> int:
-        return self.descriptor
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
+            if found is not None and times_of(found).used < before:
+                os.unlink(name, dir_fd=folder)
+                return found.st_size
+        return None
 
 
 def _magic(folder: int, name: str) -> bytes:
@@ -264,13 +185,11 @@ def _magic(folder: int, name: str) -> bytes:
         os.close(descriptor)
 
 
-def _content(folder: int, name: str) -> bytes:
+def _content(folder: int, name: str, *, from_disk: bool = False) -> bytes:
     descriptor = dirs.open_regular(folder, name)
     try:
+        if from_disk:  # after lost writes memory may still hold what the disk does not
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         return dirs.read_all(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _times(found: os.stat_result) -> ChunkTimes:
-    return ChunkTimes(found.st_size, max(found.st_atime, found.st_mtime))

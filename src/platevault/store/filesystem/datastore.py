@@ -23,6 +23,7 @@ from platevault.store.filesystem.options import SyncLevel
 from platevault.store.filesystem.process_lock import Hold, process_lock
 from platevault.store.filesystem.replace import replace_file
 from platevault.store.filesystem.snapshot_content import SnapshotContent
+from platevault.store.filesystem.syncfs import syncfs
 from platevault.store.filesystem.trouble import StorageFailed, translated
 
 GC_STATUS = ".gc-status"
@@ -48,12 +49,17 @@ class FilesystemDatastore(SnapshotContent):
         self._closing = weakref.finalize(self, os.close, base)
         try:
             with translated("opening datastore", str(path)):
-                self._process_lock = process_lock(base, str(path))
+                self._process_lock = process_lock(base, str(path), clock=clock, owner=owner)
         except BaseException:
             os.close(chunks_dir)
             raise
         self.chunks = self.chunks_class(
-            chunks_dir, f"{path}/.chunks", owner=owner, sync_level=sync_level, stripes=self._process_lock.stripes
+            chunks_dir,
+            f"{path}/.chunks",
+            owner=owner,
+            sync_level=sync_level,
+            stripes=self._process_lock.stripes,
+            doubts=self._process_lock.doubts,
         )
         self._listed = {}
         super().__init__(name, path, base, locks=locks, clock=clock, sync_level=sync_level, owner=owner)
@@ -91,12 +97,23 @@ class FilesystemDatastore(SnapshotContent):
     def _note_index(self, path: str) -> None:
         self._process_lock.publish(path)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """On return everything written so far survives a power cut, as far as the sync level promises: one syncfs for `filesystem`,
+        nothing for `file` (done at each write) and `none`. Raises StorageFailed when the disk has lost writes.
+        """
+        begin = self._clock.now()
+        if self._sync_level is SyncLevel.FILESYSTEM:
+            with translated("syncing datastore", str(self._base_path)):
+                self._sync_all()
+        if self._sync_level is not SyncLevel.NONE:
+            self._process_lock.doubts.note_flushed(self._base, begin)
+
+    def _sync_all(self) -> None:
         """The kernel tells of lost writes once; all who were writing then have to know."""
         try:
-            super()._flush()
+            syncfs(self._base)
         except OSError:
-            self._process_lock.note_lost_writes(self._clock)
+            self._process_lock.note_lost_writes(self._base, self._clock)
             raise
         if self._process_lock.has_lost_writes():
             raise StorageFailed(

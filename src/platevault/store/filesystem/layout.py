@@ -13,7 +13,8 @@ from pathlib import Path
 
 from platevault.errors import Conflict, Invalid
 from platevault.store.filesystem import dirs
-from platevault.store.filesystem.chunk_files import FOLDERS
+from platevault.store.filesystem.chunk_folders import FOLDERS
+from platevault.store.filesystem.doubts import FLUSHED
 from platevault.store.filesystem.syncfs import syncfs
 from platevault.store.filesystem.trouble import NotInStore, translated
 
@@ -21,7 +22,7 @@ CHUNKS = ".chunks"
 LOCK = ".lock"
 LAYOUT = ".platevault-layout"  # absent in layout 1, which is that of Proxmox Backup Server
 NEWEST_LAYOUT = 1
-OWN_ENTRIES = ("ns", "ct", "vm", "host", ".gc-status", CHUNKS, LOCK)
+OWN_ENTRIES = ("ns", "ct", "vm", "host", ".gc-status", CHUNKS, FLUSHED, LOCK)
 
 
 class NoDatastore(Invalid):

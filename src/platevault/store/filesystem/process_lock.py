@@ -16,6 +16,8 @@ import weakref
 
 from platevault.clock import Clock
 from platevault.errors import Conflict
+from platevault.store.filesystem import dirs
+from platevault.store.filesystem.doubts import Doubts, boot_id
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 STRIPES = 256  # far more than threads that insert chunks at once
@@ -48,10 +50,11 @@ class Hold:
 class ProcessLock:
     """The record lock of this process on one `.lock` file. `_guard` protects the counters, the list, and the state of the kernel's lock.
 
-    stripes: serialise decisions about the chunk files of one digest.
+    stripes: serialise decisions about the chunk files of one digest. doubts: which of these files may be torn.
     """
 
-    def __init__(self, descriptor: int, path: str) -> None:
+    def __init__(self, descriptor: int, path: str, doubts: Doubts) -> None:
+        self.doubts = doubts
         self.stripes = tuple(threading.Lock() for _ in range(STRIPES))
         self._descriptor = descriptor
         self._path = path
@@ -100,10 +103,11 @@ class ProcessLock:
         with self._guard:
             return list(self._published)
 
-    def note_lost_writes(self, clock: Clock) -> None:
+    def note_lost_writes(self, base: int, clock: Clock) -> None:
         """Remember that data on its way to the disk was lost until now."""
         with self._guard:
             self._lost_at = clock.now()
+        self.doubts.note_lost(base, clock.now())
 
     def has_lost_writes(self) -> bool:
         """Whether a shared hold that is still there began before that."""
@@ -136,15 +140,16 @@ _OPENING = threading.RLock()
 _LEFT: dict[tuple[int, int], list[int]] = {}  # descriptors that may only be closed together with a newer one
 
 
-def process_lock(base: int, path: str) -> ProcessLock:
+def process_lock(base: int, path: str, *, clock: Clock, owner: dirs.Owner | None) -> ProcessLock:
     """The lock object of `.lock` in the directory `base`, the same one for every caller in this process. Raises OSError."""
     with _OPENING:
         seen = os.stat(".lock", dir_fd=base, follow_symlinks=False)
         key = (seen.st_dev, seen.st_ino)
         known = _OPEN.get(key)
         if known is None:
+            doubts = Doubts(base, clock.now(), boot=boot_id(), owner=owner)
             descriptor = _open(base)
-            known = _OPEN[key] = ProcessLock(descriptor, f"{path}/.lock")
+            known = _OPEN[key] = ProcessLock(descriptor, f"{path}/.lock", doubts)
             weakref.finalize(known, _end, key, descriptor)
         return known
 

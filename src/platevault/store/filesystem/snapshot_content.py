@@ -20,7 +20,6 @@ from platevault.store.filesystem.index_writers import DynamicIndexFile, FixedInd
 from platevault.store.filesystem.options import SyncLevel
 from platevault.store.filesystem.replace import replace_file
 from platevault.store.filesystem.snapshots import SnapshotFiles, snapshot_path
-from platevault.store.filesystem.syncfs import syncfs
 from platevault.store.filesystem.trouble import translated
 
 
@@ -129,15 +128,8 @@ class SnapshotContent(SnapshotFiles):
             return dirs.open_below(self._base, dirs.parts(path))
 
     def flush(self) -> None:
-        """On return everything written so far survives a power cut, as far as the sync level promises: one syncfs for `filesystem`,
-        nothing for `file` (done at each write) and `none`. Raises StorageFailed when the disk reports lost writes.
-        """
-        if self._sync_level is SyncLevel.FILESYSTEM:
-            with translated("syncing datastore", str(self._base_path)):
-                self._flush()
-
-    def _flush(self) -> None:
-        syncfs(self._base)
+        """On return everything written so far survives a power cut, as far as the sync level promises."""
+        raise NotImplementedError
 
 
 def _decode(name: str, raw: bytes) -> FixedIndex | DynamicIndex:
