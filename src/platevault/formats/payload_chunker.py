@@ -2,7 +2,8 @@
 
 Source: spec formats §9.4. A chunk that begins with a file can be used again by a later backup in which the files before it changed.
 Where the cuts are depends on how much data is at hand when suggestions come, as it does in the reference client; every reader
-copes with any cuts, so nothing but the saving hangs on it.
+copes with any cuts, so nothing but the saving hangs on it. A place that has just been fed up to is missed: who feeds whatever is
+there keeps the last byte back until the next file is suggested, and the cuts do not depend on the size of the pieces any more.
 """
 
 from __future__ import annotations
