@@ -224,6 +224,7 @@ class MemoryServer:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as real servers; else every answer waits 40 ms
         self.port = int(self._socket.getsockname()[1])
         self._connections: list[ServerConnection] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]

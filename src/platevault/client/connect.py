@@ -47,7 +47,7 @@ def open_tls(host: str, port: int, trust: Trust) -> TlsLink:
     """Connect, shake hands and check the certificate. Raises CannotConnect or UntrustedCertificate."""
     try:
         sock = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise cannot_connect(host, port, error) from error
     try:
         _tune(sock)
@@ -56,7 +56,7 @@ def open_tls(host: str, port: int, trust: Trust) -> TlsLink:
         _shake_hands(sock, tls, incoming, outgoing)
         trust.check(host, tls.getpeercert(binary_form=True))
         sock.settimeout(UPGRADE_TIMEOUT_S)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         sock.close()
         raise cannot_connect(host, port, error) from error
     except BaseException:
@@ -115,7 +115,7 @@ def _read_head(link: TlsLink) -> tuple[int, dict[str, str]]:
             raise Unavailable("the answer to the upgrade request has no end; is this a backup server?")
     first, *lines = received.decode("latin-1").split("\r\n")
     words = first.split(" ", 2)
-    if len(words) < 2 or not words[1].isdigit():
+    if len(words) < 2 or not _is_number(words[1]):
         raise Unavailable(f"the answer to the upgrade request is no HTTP: {first[:80]!r}")
     pairs = (line.partition(":") for line in lines if line)
     return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
@@ -124,10 +124,15 @@ def _read_head(link: TlsLink) -> tuple[int, dict[str, str]]:
 def _read_body(link: TlsLink, headers: dict[str, str]) -> bytes:
     """The error text: by its length when given, else what comes before the end."""
     text, view = bytearray(), memoryview(bytearray(4096))
-    length = int(headers["content-length"]) if headers.get("content-length", "").isdigit() else MAX_ERROR_BYTES
+    announced = headers.get("content-length", "")
+    length = int(announced) if _is_number(announced) else MAX_ERROR_BYTES
     try:
         while len(text) < min(length, MAX_ERROR_BYTES):
             text += view[: link.receive(view)]
     except LinkClosed:
         pass
     return bytes(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10

@@ -39,7 +39,8 @@ class IndexWriter:
         self._session, self._sender, self._kind, self.name = session, sender, kind, name
         query: dict[str, object] = {"archive-name": name} if size is None else {"archive-name": name, "size": size}
         self.id = int(session.call(f"creating {name}", "POST", f"/{kind}_index", query))
-        self._waiting: queue.Queue[Future[SentChunk] | None] = queue.Queue(MAX_UNANSWERED)
+        # One more is in the hands of the appending thread, and one in those of `add`.
+        self._waiting: queue.Queue[Future[SentChunk] | None] = queue.Queue(MAX_UNANSWERED - 2)
         self._checksum = hashlib.sha256()
         self._end = self._chunks = 0
         self._digests: list[str] = []

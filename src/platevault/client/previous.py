@@ -12,11 +12,13 @@ from platevault.client.known_chunks import KnownChunks
 from platevault.client.session import Session
 from platevault.errors import Corrupt, Forbidden, Invalid, NotFound
 from platevault.formats import dynamic_index, fixed_index, manifest
+from platevault.formats.blob import MAX_BLOB_BYTES
 from platevault.formats.dynamic_index import DynamicIndex
-from platevault.formats.fixed_index import FixedIndex
+from platevault.formats.fixed_index import CHUNK_BYTES, FixedIndex
 from platevault.formats.manifest import Manifest, ManifestFile
 from platevault.formats.names import MANIFEST_NAME, ArchiveKind, archive_kind
 
+INDEX_HEADER_BYTES = 4096
 UNUSABLE = (Invalid, NotFound, Corrupt, Forbidden)  # all but a lost connection
 
 
@@ -36,7 +38,9 @@ class Previous:
 
     def _fetch(self, encryption: Encryption) -> Manifest | None:
         try:
-            raw = self._session.fetch("fetching the previous manifest", "/previous", {"archive-name": MANIFEST_NAME})
+            raw = self._session.fetch(
+                "fetching the previous manifest", "/previous", {"archive-name": MANIFEST_NAME}, max_bytes=MAX_BLOB_BYTES
+            )
             found = manifest.decode_blob(bytes(raw))
             check_manifest(found, encryption)
         except UNUSABLE as error:
@@ -50,7 +54,8 @@ class Previous:
         if entry is None:
             return
         try:
-            raw = self._session.fetch(f"fetching the previous {name}", "/previous", {"archive-name": name})
+            query = {"archive-name": name}
+            raw = self._session.fetch(f"fetching the previous {name}", "/previous", query, max_bytes=max_index_bytes(entry))
             known.add_previous(read_index(entry, bytes(raw)).digests)
         except UNUSABLE as error:
             self._warn(f"all of {name} is sent: {error}")
@@ -61,6 +66,13 @@ def check_manifest(found: Manifest, encryption: Encryption) -> None:
     check_fingerprint(found.key_fingerprint, encryption.key)
     if encryption.key is not None:
         found.verify_signature(encryption.key)
+
+
+def max_index_bytes(entry: ManifestFile) -> int:
+    """A length that no honest index of this size has. Chunks have 4 KiB or more on average, or a dynamic index would be of no use."""
+    if archive_kind(entry.filename) is ArchiveKind.FIXED:
+        return INDEX_HEADER_BYTES + 32 * -(-entry.size // CHUNK_BYTES)
+    return INDEX_HEADER_BYTES + 40 * (entry.size // 4096 + 1024)
 
 
 def read_index(entry: ManifestFile, raw: bytes) -> FixedIndex | DynamicIndex:

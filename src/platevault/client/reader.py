@@ -9,15 +9,16 @@ import hashlib
 from concurrent.futures import Future
 
 from platevault.client.encryption import check_fingerprint, key_for
-from platevault.client.previous import read_index
+from platevault.client.previous import max_index_bytes, read_index
 from platevault.client.session import Session, answered
 from platevault.errors import Corrupt, NotFound
 from platevault.formats import blob, manifest
+from platevault.formats.blob import MAX_BLOB_BYTES
 from platevault.formats.dynamic_index import DynamicIndex
 from platevault.formats.fixed_index import FixedIndex
 from platevault.formats.keys import CryptKey, plain_digest
 from platevault.formats.manifest import Manifest, ManifestFile
-from platevault.formats.names import MANIFEST_NAME
+from platevault.formats.names import MANIFEST_NAME, SnapshotName
 from platevault.wire.http2.call import Answer
 
 Index = FixedIndex | DynamicIndex
@@ -28,12 +29,23 @@ class CorruptChunk(Corrupt):
 
 
 class SnapshotReader:
-    """One reader session on one snapshot. Thread-safe. The manifest is fetched and, with a key, its signature checked at once."""
+    """One reader session on one snapshot. Thread-safe. The manifest is fetched and, with a key, its signature checked at once.
 
-    def __init__(self, session: Session, key: CryptKey | None = None) -> None:
+    `is_signed`: the signature was checked with the key at hand, so that what is read is what was written.
+    """
+
+    def __init__(self, session: Session, key: CryptKey | None = None, expected: SnapshotName | None = None) -> None:
+        """expected: the snapshot that was asked for; a server may have put another one, signed as well, in its place.
+
+        Raises OtherKey, Corrupt, or a Refused.
+        """
         self._session = session
         self.key = key
+        self.is_signed = False
         self.manifest = self._fetch_manifest()
+        if self.is_signed and expected is not None and self.manifest.snapshot != expected:
+            text = f"the server has answered with the signed manifest of {self.manifest.snapshot} instead of {expected}"
+            raise Corrupt(text, expected=expected, got=self.manifest.snapshot)
 
     def __enter__(self) -> SnapshotReader:
         return self
@@ -46,11 +58,10 @@ class SnapshotReader:
         self._session.close()
 
     def _fetch_manifest(self) -> Manifest:
-        raw = self._session.fetch("fetching the manifest", "/download", {"file-name": MANIFEST_NAME})
+        raw = self._session.fetch("fetching the manifest", "/download", {"file-name": MANIFEST_NAME}, max_bytes=MAX_BLOB_BYTES)
         found = manifest.decode_blob(bytes(raw))
         check_fingerprint(found.key_fingerprint, self.key)
-        if self.key is not None:
-            found.verify_signature(self.key)
+        self.is_signed = self.key is not None and found.verify_signature(self.key)
         return found
 
     def entry(self, name: str) -> ManifestFile:
@@ -64,12 +75,13 @@ class SnapshotReader:
     def index(self, name: str) -> Index:
         """Download an index and check it; its chunks may be fetched from then on."""
         entry = self.entry(name)
-        return read_index(entry, bytes(self._session.fetch(f"fetching {name}", "/download", {"file-name": name})))
+        raw = self._session.fetch(f"fetching {name}", "/download", {"file-name": name}, max_bytes=max_index_bytes(entry))
+        return read_index(entry, bytes(raw))
 
     def blob(self, name: str) -> bytes:
         """The content of a blob, decrypted. Raises Corrupt when it is not the file that the manifest names."""
         entry = self.entry(name)
-        raw = bytes(self._session.fetch(f"fetching {name}", "/download", {"file-name": name}))
+        raw = bytes(self._session.fetch(f"fetching {name}", "/download", {"file-name": name}, max_bytes=MAX_BLOB_BYTES))
         got = hashlib.sha256(raw).hexdigest()
         if got != entry.csum or len(raw) != entry.size:
             raise Corrupt(f"{name} is not the file that the manifest names", expected=entry.csum, got=got)
@@ -83,7 +95,7 @@ class SnapshotReader:
 
     def request_chunk(self, digest: bytes) -> Future[Answer]:
         """Ask for a chunk without waiting."""
-        return self._session.send_get("/chunk", {"digest": digest.hex()})
+        return self._session.send_get("/chunk", {"digest": digest.hex()}, max_bytes=MAX_BLOB_BYTES)
 
     def _key(self, entry: ManifestFile) -> CryptKey | None:
         return key_for(entry.crypt_mode, self.key, entry.filename, self.manifest.key_fingerprint)

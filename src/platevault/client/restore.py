@@ -5,20 +5,20 @@ Source: spec wire-protocol §6.5, formats §4.3.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from platevault.client.archive_reader import ArchiveStream
+from platevault.client.new_file import open_target
 from platevault.client.reader import SnapshotReader
-from platevault.client.restore_image import CannotWrite, restore_image, stream_image
+from platevault.client.restore_image import restore_image, stream_image
 from platevault.client.restore_tree import restore_tree
 from platevault.client.statistics import Progress
 from platevault.client.tree.tree_log import TreeLog
 from platevault.client.workers import Workers
-from platevault.errors import Conflict
 from platevault.formats import manifest
 from platevault.formats.names import MANIFEST_NAME, ArchiveKind, archive_kind, server_name
 
@@ -82,12 +82,8 @@ def restore_archive(
 
 
 def _write_blob(data: bytes, target: Path | None, stream: BinaryIO, *, overwrite: bool) -> None:
-    if target is None:
-        stream.write(data)
-        stream.flush()
-        return
-    with _create(target, overwrite=overwrite) as file:
-        file.write(data)
+    with _out(target, stream, overwrite=overwrite) as out:
+        out.write(data)
 
 
 def _copy(
@@ -96,22 +92,17 @@ def _copy(
     """The bytes of a stream archive as they are, e.g. a .pxar for another program."""
     source = ArchiveStream(reader, name, workers, progress)
     progress.begin(name, source.size)
-    out = stream if target is None else _create(target, overwrite=overwrite)
-    try:
+    with _out(target, stream, overwrite=overwrite) as out:
         while piece := source.read(COPY_BYTES):
             out.write(piece)
-        out.flush()
-    finally:
-        if target is not None:
-            out.close()
     progress.end()
 
 
-def _create(path: Path, *, overwrite: bool) -> BinaryIO:
-    try:
-        mode = os.O_TRUNC if overwrite else os.O_EXCL
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o600), "wb")
-    except FileExistsError as error:
-        raise Conflict(f"{path} exists: give another target, or --overwrite", path=path) from error
-    except OSError as error:
-        raise CannotWrite(f"cannot write {path}: {error.strerror}", path=path) from error
+@contextmanager
+def _out(target: Path | None, stream: BinaryIO, *, overwrite: bool) -> Iterator[BinaryIO]:
+    if target is None:
+        yield stream
+        stream.flush()
+        return
+    with open_target(target, overwrite=overwrite) as out:
+        yield out

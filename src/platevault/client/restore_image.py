@@ -7,36 +7,36 @@ places is fetched once. Memory: see `chunk_fetch`.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from platevault.client.chunk_fetch import ChunkFetcher
+from platevault.client.new_file import CannotWrite, NewFile, is_pipe, open_target
 from platevault.client.reader import SnapshotReader
 from platevault.client.statistics import Progress
 from platevault.client.workers import Workers
-from platevault.errors import Conflict, Corrupt, Invalid, Unavailable
+from platevault.errors import Corrupt, Invalid
 from platevault.formats.fixed_index import FixedIndex
-
-
-class CannotWrite(Unavailable):
-    """The target of a restore cannot be written. Fact `path`."""
 
 
 def restore_image(reader: SnapshotReader, name: str, target: Path, workers: Workers, progress: Progress, *, overwrite: bool = False) -> int:
     """Write the image `name` (with .fidx) to `target`; returns its bytes.
 
     overwrite: a file that exists may be replaced. A block device is always written, and must be large enough.
-    Raises Conflict, CannotWrite, or what reading raises; then the target is incomplete.
+    Raises Conflict, CannotWrite, or what reading raises. A file is then as it was before; a device is incomplete.
     """
+    if is_pipe(target):
+        with open_target(target, overwrite=overwrite) as stream:
+            return stream_image(reader, name, stream, workers, progress)
     index = _fixed(reader, name)
     progress.begin(name, index.size)
     with _Target(target, index.size, overwrite=overwrite) as out:
         places = _places(index, b"" if out.must_write_zeros else reader.decoder(name).zero_digest(index.chunk_size))
         fetcher = ChunkFetcher(reader, reader.decoder(name), workers)
         fetcher.each((digest, _length(index, at[0]), partial(_write_all, out, index, at, progress)) for digest, at in places)
+        out.commit()
     progress.end()
     return index.size
 
@@ -86,26 +86,20 @@ class _Target:
 
     def __init__(self, path: Path, size: int, *, overwrite: bool) -> None:
         self._path = path
+        self._new = None if path.is_block_device() else NewFile(path, overwrite=overwrite)
         try:
-            self._file = self._open(overwrite=overwrite)
+            self._file = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if self._new is None else self._new.descriptor
             self.must_write_zeros = self._prepare(size)
         except OSError as error:
+            self.close()
             raise CannotWrite(f"cannot write {path}: {error.strerror}", path=path) from error
-
-    def _open(self, *, overwrite: bool) -> int:
-        flags = os.O_WRONLY | os.O_CLOEXEC
-        if self._path.is_block_device():
-            return os.open(self._path, flags)
-        if overwrite:
-            return os.open(self._path, flags | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            return os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError as error:
-            raise Conflict(f"{self._path} exists: give another target, or --overwrite", path=self._path) from error
+        except BaseException:
+            self.close()
+            raise
 
     def _prepare(self, size: int) -> bool:
         """Give a file its size; on a device, check that there is room. Returns whether zeros must be written."""
-        if stat.S_ISREG(os.fstat(self._file).st_mode):
+        if self._new is not None:
             os.ftruncate(self._file, size)
             return False
         room = os.lseek(self._file, 0, os.SEEK_END)
@@ -122,8 +116,25 @@ class _Target:
         except OSError as error:
             raise CannotWrite(f"cannot write {self._path}: {error.strerror}", path=self._path) from error
 
+    def commit(self) -> None:
+        """All is written: a device has it when its cache is flushed, a file gets its name."""
+        if self._new is not None:
+            self._new.commit()
+            return
+        try:
+            os.fsync(self._file)  # a device tells of failed writes only here
+        except OSError as error:
+            raise CannotWrite(f"cannot write {self._path}: {error.strerror}", path=self._path) from error
+
+    def close(self) -> None:
+        """Give the descriptor back; a file that was not committed vanishes."""
+        if self._new is not None:
+            self._new.__exit__()
+        elif hasattr(self, "_file"):
+            os.close(self._file)
+
     def __enter__(self) -> _Target:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+        self.close()

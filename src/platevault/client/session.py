@@ -18,6 +18,7 @@ from platevault.wire.http2.client import ClientConnection
 
 BINARY = "application/octet-stream"
 JSON = "application/json"
+MAX_JSON_BYTES = 1024 * 1024  # answers that are not files are short; texts of errors too
 Buffers = bytes | bytearray | memoryview | Iterable[bytes | memoryview]
 
 
@@ -32,6 +33,7 @@ class Connection(Protocol):
         query: Mapping[str, object] | None = None,
         body: Buffers = b"",
         content_type: str | None = None,
+        max_bytes: int = ...,
     ) -> Future[Answer]: ...
 
     def close(self) -> None: ...
@@ -54,24 +56,25 @@ class Session:
         self, method: str, path: str, query: Mapping[str, object], body: Buffers = b"", *, content_type: str = BINARY
     ) -> Future[Answer]:
         """Send a request and return at once; `answered` reads the result. The body may be reused on return."""
-        return self._connection.request(method, path, query=query, body=body, content_type=content_type)
+        return self._connection.request(method, path, query=query, body=body, content_type=content_type, max_bytes=MAX_JSON_BYTES)
 
-    def send_get(self, path: str, query: Mapping[str, object]) -> Future[Answer]:
-        """Ask for something and return at once; `answered` reads the result."""
-        return self._connection.request("GET", path, query=query)
+    def send_get(self, path: str, query: Mapping[str, object], *, max_bytes: int) -> Future[Answer]:
+        """Ask for something of at most `max_bytes` and return at once; `answered` reads the result."""
+        return self._connection.request("GET", path, query=query, max_bytes=max_bytes)
 
-    def fetch(self, doing: str, path: str, query: Mapping[str, object]) -> bytes | bytearray:
-        """The raw body of a GET."""
-        return answered(doing, self.send_get(path, query))
+    def fetch(self, doing: str, path: str, query: Mapping[str, object], *, max_bytes: int) -> bytes | bytearray:
+        """The raw body of a GET. Raises Corrupt when it is larger than `max_bytes`."""
+        return answered(doing, self.send_get(path, query, max_bytes=max_bytes))
 
     def call(self, doing: str, method: str, path: str, query: Mapping[str, object] | None = None) -> Any:
         """`data` of the answer to a request without body."""
-        return _data(doing, answered(doing, self._connection.request(method, path, query=query)))
+        return _data(doing, answered(doing, self._connection.request(method, path, query=query, max_bytes=MAX_JSON_BYTES)))
 
     def call_json(self, doing: str, method: str, path: str, parameters: Mapping[str, object]) -> Any:
         """`data` of the answer to a request whose parameters are a JSON body."""
         body = json.dumps(parameters, separators=(",", ":")).encode()
-        return _data(doing, answered(doing, self._connection.request(method, path, body=body, content_type=JSON)))
+        pending = self._connection.request(method, path, body=body, content_type=JSON, max_bytes=MAX_JSON_BYTES)
+        return _data(doing, answered(doing, pending))
 
 
 def answered(doing: str, pending: Future[Answer]) -> bytes | bytearray:

@@ -74,16 +74,16 @@ def probe(host: str, port: int) -> str:
             context.wrap_socket(plain, server_hostname=host) as secure,
         ):
             return fingerprint_of(secure.getpeercert(binary_form=True) or b"")
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a host name that cannot be encoded is of the second kind
         raise cannot_connect(host, port, error) from error
 
 
-def cannot_connect(host: str, port: int, error: OSError) -> CannotConnect | UntrustedCertificate:
+def cannot_connect(host: str, port: int, error: OSError | UnicodeError) -> CannotConnect | UntrustedCertificate:
     """Our error for what the socket or the TLS layer said."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return UntrustedCertificate(
             f"the certificate of {host} is not trusted ({error.verify_message}); give its fingerprint or the file of its authority",
             host=host,
         )
-    reason = error.strerror or str(error) or type(error).__name__
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return CannotConnect(f"cannot connect to {host} port {port}: {reason}", host=host, port=port)

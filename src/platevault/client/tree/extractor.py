@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
-from platevault.client.restore_image import CannotWrite
+from platevault.client.new_file import CannotWrite
 from platevault.client.tree.acl import DEFAULT_XATTR
 from platevault.client.tree.folder_stack import FolderStack
 from platevault.client.tree.restore_target import Target, fatal

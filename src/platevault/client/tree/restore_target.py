@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from typing import TypeVar
 
-from platevault.client.restore_image import CannotWrite
+from platevault.client.new_file import CannotWrite
 from platevault.client.tree.folder_stack import DIRECTORY_FLAGS
 from platevault.client.tree.tree_log import shown
 from platevault.errors import Conflict
