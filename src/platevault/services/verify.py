@@ -15,7 +15,7 @@ from enum import Enum
 from platevault.clock import Clock
 from platevault.errors import Conflict, Corrupt, Invalid, NotFound, PlatevaultError, Unavailable
 from platevault.formats import blob
-from platevault.formats.manifest import CryptMode, Manifest, ManifestFile
+from platevault.formats.manifest import Manifest, ManifestFile
 from platevault.formats.names import ArchiveKind, BackupType, GroupName, Namespace, SnapshotName, archive_kind
 from platevault.formats.upid import Upid
 from platevault.services.progress import Progress
@@ -185,8 +185,6 @@ def _check_blob(run: _Run, ns: Namespace, name: SnapshotName, file: ManifestFile
         raise Corrupt(f"wrong size ({len(raw)} != {file.size})", expected=file.size, got=len(raw))
     if hashlib.sha256(raw).hexdigest() != file.csum.lower():
         raise Corrupt("wrong checksum", expected=file.csum)
-    if file.crypt_mode is CryptMode.SIGN_ONLY:
-        raise Corrupt("a blob cannot be of mode sign-only")
     blob.check_crc(raw)
     if not blob.kind_of(raw).is_encrypted:
         blob.decode(raw)
