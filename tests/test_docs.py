@@ -51,7 +51,6 @@ def _exists(words: list[str]) -> bool:
 
 def test_every_command_group_is_explained_in_a_written_page() -> None:
     text = "\n".join(page.read_text() for page in PAGES if "reference" not in page.parts)
-    missing = [
-        name for name, command in typer.main.get_command(app).commands.items() if not command.hidden and f"platevault {name}" not in text
-    ]  # type: ignore[attr-defined]
+    commands: Any = typer.main.get_command(app)
+    missing = [name for name, command in commands.commands.items() if not command.hidden and f"platevault {name}" not in text]
     assert missing == []

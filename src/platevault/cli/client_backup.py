@@ -45,12 +45,13 @@ def backup(
     from platevault.client.archive_spec import parse_specs
     from platevault.client.backup import BackupPlan, run_backup
     from platevault.client.tree.options import TreeOptions
+    from platevault.clock import SystemClock
     from platevault.formats.names import SnapshotName
 
     client = open_client(repository, fingerprint, namespace)
     specs = parse_specs(archives)
     made = encryption(KeyOptions(keyfile, keyfd, master_pubkey_file, crypt_mode))
-    snapshot = SnapshotName.make(backup_type, backup_id or socket.gethostname(), backup_time or int(time.time()))
+    snapshot = SnapshotName.make(backup_type, backup_id or socket.gethostname(), backup_time or int(SystemClock().now()))
     tree = TreeOptions(tuple(exclude or ()), tuple(include_dev or ()), all_file_systems=all_file_systems, entries_max=entries_max)
     warnings = _Warnings()
     plan = BackupPlan(snapshot, specs, made, tree, warnings)
