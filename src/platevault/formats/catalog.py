@@ -7,9 +7,9 @@ the reader needs random access by a function `read(offset, size)`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from platevault.errors import Corrupt, Invalid
 
@@ -42,8 +42,7 @@ class EntryKind(Enum):
 _BY_BYTE = {kind.value[0]: kind for kind in EntryKind}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry. `size` in bytes and `mtime` in Unix seconds for files only; `table`: offset of a directory's own table."""
 
     kind: EntryKind
@@ -87,38 +86,30 @@ def encode_signed(value: int) -> bytes:
 
 def decode_unsigned(data: bytes, position: int) -> tuple[int, int]:
     """Value and position behind it. Raises CorruptCatalog."""
-    value = 0
-    for number in range(MAX_VARINT_BYTES):
-        byte = _byte(data, position + number)
-        value |= (byte & 0x7F) << (7 * number)
-        if byte < 0x80:
-            if value >= 2**64:
-                break
-            return value, position + number + 1
-    raise CorruptCatalog("catalog: number is too long")
+    value, end = _decode_groups(data, position, MAX_VARINT_BYTES)
+    if value >= 2**64:
+        raise CorruptCatalog("catalog: number is too large")
+    return value, end
 
 
 def decode_signed(data: bytes, position: int) -> tuple[int, int]:
     """Value and position behind it. Raises CorruptCatalog."""
-    value = 0
-    for number in range(MAX_VARINT_BYTES + 1):
-        byte = _byte(data, position + number)
-        if byte == 0 and number:
-            if value > 2**63:
-                break
-            return -value, position + number + 1
-        value |= (byte & 0x7F) << (7 * number)
+    value, end = _decode_groups(data, position, MAX_VARINT_BYTES + 1)
+    negative = end - position > 1 and data[end - 1] == 0
+    if value >= 2**63 + negative:
+        raise CorruptCatalog("catalog: number is too large")
+    return -value if negative else value, end
+
+
+def _decode_groups(data: bytes, position: int, most: int) -> tuple[int, int]:
+    """Groups of 7 bits up to and with the first byte without bit 7, of at most `most` bytes; position behind it."""
+    value = shift = 0
+    for byte in data[position : position + most]:
+        value |= (byte & 0x7F) << shift
+        shift += 7
         if byte < 0x80:
-            if value >= 2**63:
-                break
-            return value, position + number + 1
-    raise CorruptCatalog("catalog: number is too long")
-
-
-def _byte(data: bytes, position: int) -> int:
-    if position >= len(data):
-        raise CorruptCatalog("catalog: cut off")
-    return data[position]
+            return value, position + shift // 7
+    raise CorruptCatalog("catalog: number is too long or cut off")
 
 
 class CatalogWriter:
@@ -241,9 +232,9 @@ def _parse_table(data: bytes, table: int) -> Iterator[Entry]:
     if count > len(data) // MIN_ENTRY_BYTES:
         raise CorruptCatalog("catalog: table is too short for its entries", expected=count, got=len(data))
     for _ in range(count):
-        kind = _BY_BYTE.get(_byte(data, position))
+        kind = _BY_BYTE.get(data[position]) if position < len(data) else None
         if kind is None:
-            raise CorruptCatalog("catalog: unknown kind of entry")
+            raise CorruptCatalog("catalog: unknown kind of entry, or none at all")
         length, position = decode_unsigned(data, position + 1)
         name, position = data[position : position + length], position + length
         if position > len(data) or not _is_name(name):
