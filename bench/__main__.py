@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import client_image, client_tree, ingest, memory, rest, restore
+from bench import client_image, client_tree, formats, ingest, memory, rest, restore
 from bench.figure import Figure, Scale, report
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +18,7 @@ FIGURES: dict[str, Figure] = {
     "client_tree": client_tree.measure,
     "rest": rest.measure,
     "memory": memory.measure,
+    "formats": formats.measure,
 }
 QUICK = 1 / 16
 
