@@ -24,7 +24,7 @@ from platevault.formats.fixed_index import CHUNK_BYTES, FixedIndex
 from platevault.formats.names import MANIFEST_NAME, SnapshotName
 from platevault.wire.http2.message import BINARY_TYPE, JSON_TYPE, Handler, Request, Response, Upload
 from platevault.wire.http2.server import ServerConnection
-from platevault.wire.link import TlsLink
+from platevault.wire.link import LinkClosed, TlsLink
 
 
 class Refusal(Exception):
@@ -215,11 +215,15 @@ class MemoryStore:
 
 
 class MemoryServer:
-    """Listens on a free port of the loopback while it is entered. `refuse` answers upgrades with 400 and that text."""
+    """Listens on a free port of the loopback while it is entered.
+
+    `refuse` answers upgrades with 400 and that text. `drop_at`: the connection is lost at the so many-th request from now, 0 for never.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.store = MemoryStore()
         self.refuse = ""
+        self.drop_at = 0
         certificate, key, self.fingerprint = write_certificate(folder)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
@@ -258,10 +262,14 @@ class MemoryServer:
         if not shake_hands(sock, tls, incoming, outgoing):
             return
         head, one = bytearray(), memoryview(bytearray(1))
-        while not head.endswith(b"\r\n\r\n"):
-            link.receive(one)
-            head += one
-        handler = self._route(head.split(b" ")[1].decode())
+        try:
+            while not head.endswith(b"\r\n\r\n"):
+                link.receive(one)
+                head += one
+        except LinkClosed:  # only the certificate was looked at
+            link.close()
+            return
+        handler = self._route(head.split(b" ")[1].decode(), link)
         if handler is None:
             text = self.refuse.encode()
             link.send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
@@ -272,7 +280,7 @@ class MemoryServer:
         self._connections.append(connection)
         connection.run()
 
-    def _route(self, target: str) -> Handler | None:
+    def _route(self, target: str, link: TlsLink) -> Handler | None:
         if self.refuse:
             return None
         parts = urlsplit(target)
@@ -287,6 +295,11 @@ class MemoryServer:
             self.store.readers.append(session)
 
         def handle(request: Request) -> Upload | Response:
+            if self.drop_at:
+                self.drop_at -= 1
+                if not self.drop_at:
+                    link.abort()
+                    return Response(400, b"nobody reads this")
             return Body(request, session)
 
         return handle

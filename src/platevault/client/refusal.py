@@ -36,6 +36,8 @@ FAMILIES = {401: RefusedAccess, 403: RefusedAccess, 404: RefusedMissing, 409: Re
 
 def refusal(doing: str, status: int, body: bytes | bytearray) -> Refused:
     """The error for an answer that is no success. doing: what we were about, in words, e.g. `closing root.pxar.didx`."""
-    text = " ".join(bytes(body).decode("utf-8", "replace").split())[:MAX_TEXT] or "no reason given"
+    words = " ".join(bytes(body[: 4 * MAX_TEXT]).decode("utf-8", "replace").split())
+    # What could drive a terminal is left out: the text comes from the other side.
+    text = "".join(letter for letter in words if letter.isprintable())[:MAX_TEXT] or "no reason given"
     family = FAMILIES.get(status, RefusedNow if status >= 500 else RefusedRequest)
     return family(f"{doing}: the server answered {status}: {text}", status=status, text=text)
