@@ -1,0 +1,16 @@
+"""One server for the tests of a module; each test has a group of its own or cleans up by ending its session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kit.session_server import SessionServer, session_server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SessionServer]:
+    with session_server(tmp_path) as running:
+        yield running
