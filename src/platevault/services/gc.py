@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +66,13 @@ def run_gc(
     Raises Conflict when a collection runs or another process writes, IndexUnreadable, TimesNotKept, Unavailable, Aborted.
     """
     with store.hold_for_collection():
+        task.log(f"starting garbage collection on store {store.name}")
         if check_times:
             check_times_are_kept(store.chunks)
             task.log("Access time update check successful, proceeding with GC.")
         status = GcStatus(upid=upid)
         ages = _ages(store, clock.now(), cutoff_s)
+        task.log(f"unused chunks are removed when they were last used before {_text(ages.delete_before)}")
         task.log("Start GC phase1 (mark used chunks)")
         marks, inventory = _mark(store, task)
         missing = _report_missing(store, marks, inventory, task)
@@ -102,6 +105,10 @@ def _ages(store: Datastore, now: float, cutoff_s: float) -> _Ages:
     if writer is None:
         return _Ages(now - cutoff_s, now)
     return _Ages(min(now - cutoff_s, writer - CLOCK_SLACK_S), writer)
+
+
+def _text(moment: float) -> str:
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _mark(store: Datastore, task: Progress) -> tuple[Marks, _Inventory]:

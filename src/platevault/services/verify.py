@@ -170,7 +170,10 @@ def _verify_file(run: _Run, ns: Namespace, name: SnapshotName, file: ManifestFil
         if archive_kind(file.filename) is ArchiveKind.BLOB:
             _check_blob(run, ns, name, file)
             return Outcome.GOOD
-        return _check_archive(run, ns, name, file)
+        outcome = _check_archive(run, ns, name, file)
+        if outcome is not Outcome.GOOD:
+            run.task.log(f"verify {run.store.name}:{name}/{file.filename} failed: chunks could not be verified")
+        return outcome
     except (Corrupt, NotFound, Invalid) as error:
         run.task.log(f"verify {run.store.name}:{name}/{file.filename} failed: {error}")
         return Outcome.FAILED

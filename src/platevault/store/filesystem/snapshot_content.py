@@ -14,7 +14,7 @@ from platevault.formats import dynamic_index, fixed_index, manifest
 from platevault.formats.dynamic_index import DynamicIndex
 from platevault.formats.fixed_index import FixedIndex
 from platevault.formats.manifest import Manifest
-from platevault.formats.names import MANIFEST_NAME, ArchiveKind, Namespace, SnapshotName, archive_kind, check_archive_name
+from platevault.formats.names import MANIFEST_NAME, Namespace, SnapshotName, check_archive_name
 from platevault.store.filesystem import dirs
 from platevault.store.filesystem.index_writers import DynamicIndexFile, FixedIndexFile
 from platevault.store.filesystem.options import SyncLevel
@@ -133,6 +133,6 @@ class SnapshotContent(SnapshotFiles):
 
 
 def _decode(name: str, raw: bytes) -> FixedIndex | DynamicIndex:
-    if archive_kind(name) is ArchiveKind.FIXED:
+    if name.endswith(".fidx"):  # the name may be any that a stray file has
         return fixed_index.decode(raw, check_sum=False)
     return dynamic_index.decode(raw, check_sum=False)
