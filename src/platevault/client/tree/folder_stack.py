@@ -41,7 +41,7 @@ class FolderStack:
         found = os.fstat(directory)
         self._files.append(directory)
         self._identities.append((found.st_dev, found.st_ino))
-        place = len(self._files) - MAX_OPEN
+        place = len(self._files) - 1 - MAX_OPEN
         if place > 0 and self._files[place] != CLOSED:
             os.close(self._files[place])
             self._files[place] = CLOSED

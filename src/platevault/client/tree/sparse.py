@@ -28,9 +28,15 @@ def write_with_holes(file: int, data: memoryview, offset: int) -> None:
     if filled.all():
         write_all(file, data, offset)
         return
-    write_all(file, data[:head], offset)
+    _write_part(file, data[:head], offset)
     changes = np.flatnonzero(np.diff(filled, prepend=False, append=False))
     for first, end in changes.reshape(-1, 2).tolist():
         place = head + first * BLOCK_BYTES
         write_all(file, data[place : head + end * BLOCK_BYTES], offset + place)
-    write_all(file, data[head + whole :], offset + head + whole)
+    _write_part(file, data[head + whole :], offset + head + whole)
+
+
+def _write_part(file: int, data: memoryview, offset: int) -> None:
+    """A part of a block, whose rest comes with another piece: if it is zero, that piece decides."""
+    if data.tobytes().strip(b"\0"):
+        write_all(file, data, offset)
