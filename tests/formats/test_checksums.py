@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from platevault.formats import checksums
 from platevault.formats.checksums import crc32
 
 
@@ -21,3 +23,8 @@ def test_it_is_the_same_in_pieces_and_from_any_buffer(data: bytes, cut: int) -> 
     whole = zlib.crc32(data)
     assert crc32(data[cut:], crc32(data[:cut])) == whole
     assert crc32(bytearray(data)) == crc32(memoryview(data)) == whole
+
+
+def test_without_the_faster_library_the_standard_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    assert checksums._fastest() is zlib.crc32

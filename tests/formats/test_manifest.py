@@ -151,6 +151,11 @@ def test_every_signed_word_counts(changes: dict[str, Any]) -> None:
         parsed(SIGNED["manifest"], **changes).verify_signature(KEY)
 
 
+def test_a_fingerprint_counts_whatever_its_case() -> None:
+    unprotected = {**SIGNED["manifest"]["unprotected"], "key-fingerprint": FINGERPRINT.upper()}
+    assert parsed(SIGNED["manifest"], unprotected=unprotected).verify_signature(KEY)
+
+
 def test_unknown_keys_are_dropped_and_not_signed() -> None:
     """As the reference does from 4.x on."""
     strange = {**SIGNED["manifest"], "extra": 1, "files": [{**file, "extra": None} for file in SIGNED["manifest"]["files"]]}

@@ -111,7 +111,7 @@ class Manifest:
         """False when the manifest is unsigned. Raises CorruptManifest for another key or a wrong signature."""
         if self.signature is None:
             return False
-        if self.key_fingerprint not in (None, key.fingerprint_text):
+        if self.key_fingerprint is not None and self.key_fingerprint.lower() != key.fingerprint_text:
             raise CorruptManifest("manifest was signed with another key", expected=self.key_fingerprint, got=key.fingerprint_text)
         if not hmac.compare_digest(self.signature, key.sign(self.canonical())):
             raise CorruptManifest("signature of the manifest is wrong")
