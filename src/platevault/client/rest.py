@@ -10,7 +10,8 @@ import json
 import ssl
 import threading
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 from urllib.parse import urlencode
 
 import urllib3
@@ -25,6 +26,7 @@ from platevault.errors import Corrupt, Forbidden, PlatevaultError
 
 READ_TIMEOUT_S = 120.0  # as existing clients; a prune of a large group takes its time
 RENEW_AFTER_S = 15 * 60  # tickets live for two hours
+MAX_ANSWER_BYTES = 256 * 1024 * 1024  # a list of 400,000 snapshots
 USER_AGENT = "platevault-client/1"
 HTTP_ONLY_COOKIE = "__Host-PBSAuthCookie"
 
@@ -35,6 +37,13 @@ class SecondFactorNeeded(Forbidden):
 
 class MalformedAnswer(Corrupt):
     """A success whose body is not what the API promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    cookie: str
+    body: bytes
 
 
 class RestClient:
@@ -106,19 +115,22 @@ class RestClient:
         answer = self._send("POST", "access/ticket", {"content-type": "application/json"}, body=body)
         doing = f"login of {auth_id} at {self._repository.server}"
         data = _data(doing, answer)
-        cookie = answer.headers.get("set-cookie", "")
-        if cookie.startswith(f"{HTTP_ONLY_COOKIE}="):
-            name, text = HTTP_ONLY_COOKIE, cookie.partition("=")[2].partition(";")[0]
-        else:
-            name, text = TICKET_COOKIE, str(data.get("ticket", ""))
+        if not isinstance(data, dict):
+            raise MalformedAnswer(f"{doing}: the answer holds no ticket; is this a backup server?")
+        name, text = TICKET_COOKIE, data.get("ticket")
+        if answer.cookie.startswith(f"{HTTP_ONLY_COOKIE}="):
+            name, text = HTTP_ONLY_COOKIE, answer.cookie.partition("=")[2].partition(";")[0]
+        csrf = data.get("CSRFPreventionToken")
+        if not _fits_a_header(text) or not _fits_a_header(csrf):
+            raise MalformedAnswer(f"{doing}: the answer holds no ticket; is this a backup server?")
         if text.startswith("PBS:!tfa!"):
             raise SecondFactorNeeded(f"{auth_id} needs a second factor: use an API token (user@realm!token) for backups")
-        return Ticket(auth_id, text, str(data.get("CSRFPreventionToken", "")), self._clock.now(), name)
+        return Ticket(auth_id, text, csrf, self._clock.now(), name)
 
     def _call(self, method: str, path: str, parameters: Mapping[str, object], *, body: bytes | None = None) -> Any:
-        given = {name.replace("_", "-"): _plain(value) for name, value in parameters.items() if value is not None}
+        given = {name.replace("_", "-"): value for name, value in parameters.items() if value is not None}
         headers = self.auth_headers()
-        query = urlencode(given, doseq=True)
+        query = urlencode({name: _plain(value) for name, value in given.items()}, doseq=True)
         if body is not None:
             headers["content-type"] = "application/octet-stream"
         elif method == "POST":
@@ -129,11 +141,18 @@ class RestClient:
         answer = self._send(method, f"{path}?{query}" if query else path, headers, body=body)
         return _data(f"{method} /{path}", answer)
 
-    def _send(self, method: str, target: str, headers: dict[str, str], *, body: bytes | None) -> urllib3.BaseHTTPResponse:
+    def _send(self, method: str, target: str, headers: dict[str, str], *, body: bytes | None) -> _Answer:
+        sent = {"user-agent": USER_AGENT, **headers}
         try:
-            return self._pool.request(
-                method, f"/api2/json/{target}", body=body, headers={"user-agent": USER_AGENT, **headers}, retries=False, redirect=False
+            answer = self._pool.request(
+                method, f"/api2/json/{target}", body=body, headers=sent, retries=False, redirect=False, preload_content=False
             )
+            received = answer.read(MAX_ANSWER_BYTES + 1)
+            if len(received) > MAX_ANSWER_BYTES:
+                answer.close()
+                raise MalformedAnswer(f"{method} /{target.partition('?')[0]}: the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            answer.release_conn()
+            return _Answer(answer.status, answer.headers.get("set-cookie", ""), received)
         except (HTTPError, ssl.SSLError) as error:
             raise self._translated(error) from error
 
@@ -162,17 +181,22 @@ def _open_pool(repository: Repository, trust: Trust) -> urllib3.HTTPSConnectionP
     )
 
 
-def _data(doing: str, answer: urllib3.BaseHTTPResponse) -> Any:
+def _data(doing: str, answer: _Answer) -> Any:
     if not 200 <= answer.status < 300:
-        raise refusal(doing, answer.status, answer.data)
-    if not answer.data:
+        raise refusal(doing, answer.status, answer.body)
+    if not answer.body:
         return None
     try:
-        return json.loads(answer.data)["data"]
-    except (ValueError, KeyError, TypeError) as error:
+        return json.loads(answer.body)["data"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedAnswer(f"{doing}: the answer is no JSON object with the key `data`; is this a backup server?") from error
 
 
 def _plain(value: object) -> object:
     """Booleans as the API writes them in a query."""
     return ("true" if value else "false") if isinstance(value, bool) else value
+
+
+def _fits_a_header(value: object) -> TypeGuard[str]:
+    """Whether a value of the server may be sent back in a header: text that cannot end it."""
+    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
