@@ -24,6 +24,7 @@ def identities(server: SessionServer) -> dict[str, Mapping[str, str]]:
 
 def test_recorded_sessions(server: SessionServer) -> None:
     store = server.site.add_store(STORE)
+    server.hurry(STORE)
     for text in ("a", "a/b", "pushed"):
         store.create_namespace(Namespace.parse(text))
     auth = identities(server)
