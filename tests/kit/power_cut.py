@@ -86,7 +86,7 @@ class Disk:
             follow = getattr(self, f"_{name}", self._written)
             monkeypatch.setattr(os, name, self._following(getattr(os, name), follow))
         for module in (layout, datastore):
-            monkeypatch.setattr(module, "syncfs", lambda descriptor: self._sync_all())
+            monkeypatch.setattr(module, "syncfs", self._syncfs)
 
     def _following(self, real: Callable[..., Any], follow: Callable[..., bool]) -> Callable[..., Any]:
         def called(*args: Any, **options: Any) -> Any:
@@ -163,10 +163,11 @@ class Disk:
         node.sync()
         return True
 
-    def _sync_all(self) -> None:
-        for node in self._root.everything():
-            node.sync()
-        self.changed()
+    def _syncfs(self, descriptor: int) -> None:
+        if Path(_path_of(descriptor)).is_relative_to(self._top):  # what is left of the disk is another disk
+            for node in self._root.everything():
+                node.sync()
+            self.changed()
 
 
 def _path_of(descriptor: int) -> str:
