@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from platevault.api.route import Output, RawReply, Reply
+from platevault.api.route import Encoded, Output, RawReply, Reply
 
 JSON_TYPE = "application/json;charset=UTF-8"
 CLEAR_COOKIE = ("set-cookie", "__Host-PBSAuthCookie=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure; SameSite=Lax; HttpOnly; Path=/;")
@@ -38,10 +38,12 @@ def success(value: Any, output: Output) -> Answer:
     if isinstance(value, RawReply):
         return Answer(value.status, value.body, value.content_type, value.headers, value.length)
     reply = value if isinstance(value, Reply) else Reply(value)
-    content = {"data": reply.data, **reply.beside()}
+    beside = reply.beside()
     if output is Output.EXTJS:
-        content |= {"success": True, "status": 200}
-    return Answer(200, encode(content), JSON_TYPE)
+        beside |= {"success": True, "status": 200}
+    data = reply.data.json if isinstance(reply.data, Encoded) else encode(reply.data)
+    rest = b"," + encode(beside)[1:] if beside else b"}"
+    return Answer(200, b'{"data":' + data + rest, JSON_TYPE)
 
 
 def failure(status: int, text: str, output: Output, errors: Mapping[str, str] | None = None) -> Answer:

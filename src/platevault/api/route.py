@@ -71,6 +71,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value for `data` that is JSON already."""
+
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A value for `data` with what stands beside it on the top level of the envelope."""
 

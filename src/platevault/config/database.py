@@ -40,6 +40,7 @@ class Database:
     def __init__(self, engine: Engine, watch: VersionWatch | None = None) -> None:
         self._engine = engine
         self._watch = watch
+        self._look = _Look()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -47,6 +48,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
+            self._look.version = None
         except DBAPIError as error:
             raise DatabaseFailed(f"state database: {error.orig}") from error
 
@@ -61,9 +63,26 @@ class Database:
 
     def config_version(self) -> int:
         """Number that grows with every change of configuration, by whatever process."""
-        if self._watch is not None:
-            return self._watch.version(self._read_version)
-        return self._read_version()
+        look = self._look
+        if look.version is not None:
+            return look.version
+        version = self._read_version() if self._watch is None else self._watch.version(self._read_version)
+        if look.is_kept:
+            look.version = version
+        return version
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """In the block, this thread looks for changes of the configuration once, and again after a change of its own.
+
+        For one request: dozens of threads that look several times each would spend their time waiting for each other.
+        """
+        look = self._look
+        look.is_kept, look.version = True, None
+        try:
+            yield
+        finally:
+            look.is_kept, look.version = False, None
 
     def _read_version(self) -> int:
         with self.read() as connection:
@@ -74,6 +93,13 @@ class Database:
         if self._watch is not None:
             self._watch.close()
         self._engine.dispose()
+
+
+class _Look(threading.local):
+    """What this thread saw: the version, for as long as it is kept."""
+
+    is_kept = False
+    version: int | None = None
 
 
 class VersionWatch:

@@ -63,7 +63,7 @@ class Section(Generic[R]):
     def _snapshot(self) -> tuple[dict[str, R], str]:
         version = self._database.config_version()
         with self._lock:
-            if version != self._version:
+            if version > self._version:  # a request that looked a moment earlier must not bring back what is older
                 with self._database.read() as connection:
                     rows = _rows(connection, self._name)
                     self._digest = self._current_digest(connection)

@@ -162,7 +162,7 @@ class Auth:
     def _recall(self, text: str) -> str | None:
         version = self._database.config_version()
         with self._lock:
-            if version != self._version:
+            if version > self._version:
                 self._remembered.clear()
                 self._version = version
             return self._remembered.get(text)

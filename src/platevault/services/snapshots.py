@@ -7,7 +7,7 @@ for as long as the version of its snapshot stays the same; nothing is kept for a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,7 +38,8 @@ class Verification:
 class SnapshotInfo:
     """One snapshot. size: sum of the sizes in the manifest, None without a readable one. owner: None when it has none.
 
-    comment: first line of the notes, None without notes. finished: it has a manifest, be it readable or not.
+    comment: first line of the notes, None without notes. finished: it has a manifest, be it readable or not. encoded: a place where
+    whoever shows the same snapshots again and again keeps what it made of this one, by the name of its form.
     """
 
     ns: Namespace
@@ -51,6 +52,7 @@ class SnapshotInfo:
     comment: str | None
     fingerprint: str | None
     verification: Verification | None
+    encoded: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class GroupInfo:
 
 
 # What was listed last, by datastore and group; replaced group by group, so it is never larger than the lists are.
-_Seen = dict[SnapshotName, tuple[tuple[int, int], SnapshotInfo]]
+# By backup time; an entry is the very object that the store gave last time for as long as the snapshot did not change.
+_Seen = dict[int, tuple[SnapshotEntry, SnapshotInfo]]
 _SEEN: WeakKeyDictionary[Datastore, dict[tuple[Namespace, GroupName], _Seen]] = WeakKeyDictionary()
 
 
@@ -95,7 +98,7 @@ def list_group_snapshots(store: Datastore, ns: Namespace, group: GroupName) -> l
         if info is not None:
             infos.append(info)
             if entry.version is not None:
-                seen[entry.name] = entry.version, info
+                seen[entry.name.time] = entry, info
     if seen:
         of_store[ns, group] = seen
     else:
@@ -118,10 +121,10 @@ def owner_or_none(store: Datastore, ns: Namespace, group: GroupName) -> str | No
 
 
 def _known(before: _Seen, entry: SnapshotEntry, owner: str | None) -> SnapshotInfo | None:
-    version, info = before.get(entry.name, (None, None))
-    if info is None or version != entry.version or info.owner != owner:
+    old, info = before.get(entry.name.time, (None, None))
+    if info is None or old is None or info.owner != owner:
         return None
-    return info
+    return info if old is entry or (entry.version is not None and old.version == entry.version) else None
 
 
 def _read(store: Datastore, ns: Namespace, entry: SnapshotEntry, owner: str | None) -> SnapshotInfo | None:

@@ -6,11 +6,18 @@ from typing import Any
 
 from platevault.api.content_access import AUDIT, READ, owns, require_namespace, require_owner, require_snapshot, sees_all
 from platevault.api.content_params import NsParams, SnapshotParams
-from platevault.api.route import Call, Route
+from platevault.api.envelope import encode
+from platevault.api.route import Call, Encoded, Route
 from platevault.api.types import BackupId, BackupTypeText
 from platevault.errors import NotFound
 from platevault.formats.names import BackupType
+from platevault.services.shared_run import SharedRuns
 from platevault.services.snapshots import FileInfo, GroupInfo, SnapshotInfo, list_group_snapshots, list_groups, list_snapshots
+
+FORM = "api"
+# Hosts and monitoring ask for the same lists again and again, and all at once.
+_SNAPSHOTS: SharedRuns[list[SnapshotInfo]] = SharedRuns()
+_GROUPS: SharedRuns[list[GroupInfo]] = SharedRuns()
 
 
 class SnapshotFilter(NsParams):
@@ -18,13 +25,14 @@ class SnapshotFilter(NsParams):
     backup_id: BackupId | None = None
 
 
-def snapshots(call: Call, p: SnapshotFilter) -> list[dict[str, Any]]:
+def snapshots(call: Call, p: SnapshotFilter) -> Encoded:
     """The snapshots of a namespace, of one group or type when given; only own ones without Datastore.Audit."""
     everything = sees_all(call, p.store, p.ns, [AUDIT])
     store = call.app.datastores.get(p.store, "read")
     require_namespace(store, p.ns)
-    found = list_snapshots(store, p.ns, BackupType(p.backup_type) if p.backup_type else None, p.backup_id)
-    return [snapshot_item(info) for info in found if everything or owns(call, info.owner)]
+    kind = BackupType(p.backup_type) if p.backup_type else None
+    found = _SNAPSHOTS.result((store, p.ns, kind, p.backup_id), lambda: list_snapshots(store, p.ns, kind, p.backup_id))
+    return Encoded(b"[" + b",".join([_encoded(info) for info in found if everything or owns(call, info.owner)]) + b"]")
 
 
 def groups(call: Call, p: NsParams) -> list[dict[str, Any]]:
@@ -32,7 +40,7 @@ def groups(call: Call, p: NsParams) -> list[dict[str, Any]]:
     everything = sees_all(call, p.store, p.ns, [AUDIT])
     store = call.app.datastores.get(p.store, "read")
     require_namespace(store, p.ns)
-    found = list_groups(store, p.ns)
+    found = _GROUPS.result((store, p.ns), lambda: list_groups(store, p.ns))
     return [group_item(info) for info in found if info.backup_count and (everything or owns(call, info.owner))]
 
 
@@ -56,6 +64,14 @@ def file_item(file: FileInfo) -> dict[str, Any]:
     if file.size is not None:
         item["size"] = file.size
     return item
+
+
+def _encoded(info: SnapshotInfo) -> bytes:
+    """The item as JSON, made once for as long as the snapshot stays as it is: hosts ask for the same long lists every few seconds."""
+    made = info.encoded.get(FORM)
+    if made is None:
+        made = info.encoded[FORM] = encode(snapshot_item(info))
+    return made
 
 
 def snapshot_item(info: SnapshotInfo) -> dict[str, Any]:

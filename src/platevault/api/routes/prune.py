@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from platevault.api.content_access import MODIFY, PRUNE, has_any, owns, require_group, require_owner, require_single, sees_all
 from platevault.api.content_params import GroupParams, KeepParams, NsParams
@@ -16,7 +16,6 @@ from platevault.services.progress import Progress
 from platevault.services.prune import plan_group, run_prune, run_prune_group
 from platevault.services.prune_plan import Decision
 from platevault.services.snapshots import owner_or_none
-from platevault.store.datastore import Datastore
 
 
 class GroupPrune(GroupParams, KeepParams):
@@ -41,19 +40,20 @@ def prune(call: Call, p: GroupPrune) -> list[dict[str, Any]] | str:
         return [_item(p.ns, decision, with_namespace=True) for decision in decisions]
     worker_id = f"{p.store}:{p.ns}:{p.group}"
     if p.use_task:
-        return str(call.app.tasks.start("prune", worker_id, call.auth_id, partial(_run_group, store, p)))
-    return _prune_here(call, store, p, worker_id)
+        return str(call.app.tasks.start("prune", worker_id, call.auth_id, partial(_run_group, call, p)))
+    return _prune_here(call, p, worker_id)
 
 
-def _run_group(store: Datastore, p: GroupPrune, task: Progress) -> list[Decision]:
-    return run_prune_group(store, p.ns, p.group, p.retention, task, zone=local_zone())
+def _run_group(call: Call, p: GroupPrune, task: Progress) -> list[Decision]:
+    with call.app.datastores.operation(p.store, "write") as store:
+        return run_prune_group(store, p.ns, p.group, p.retention, task, zone=local_zone())
 
 
-def _prune_here(call: Call, store: Datastore, p: GroupPrune, worker_id: str) -> list[dict[str, Any]]:
+def _prune_here(call: Call, p: GroupPrune, worker_id: str) -> list[dict[str, Any]]:
     """Prune in this thread; it shows up as a task all the same."""
     task = call.app.tasks.begin("prune", worker_id, call.auth_id)
     try:
-        decisions = _run_group(store, p, task)
+        decisions = _run_group(call, p, task)
     except Exception as error:
         task.finish(str(error))
         raise
@@ -76,7 +76,8 @@ def _item(ns: Namespace, decision: Decision, *, with_namespace: bool = False) ->
 def prune_datastore(call: Call, p: DatastorePrune) -> str:
     """Prune all groups of a namespace and below, as a task; only own groups without Datastore.Modify."""
     require_single(call, datastore_path(p.store, p.ns), MODIFY, PRUNE)
-    store = call.app.datastores.get(p.store, "read" if p.dry_run else "write")
+    purpose: Literal["read", "write"] = "read" if p.dry_run else "write"
+    store = call.app.datastores.get(p.store, purpose)
 
     def allowed(ns: Namespace, group: GroupName) -> bool:
         if has_any(call, p.store, ns, MODIFY):
@@ -85,7 +86,8 @@ def prune_datastore(call: Call, p: DatastorePrune) -> str:
 
     def run(task: Progress) -> None:
         depth = 7 if p.max_depth is None else p.max_depth
-        run_prune(store, p.ns, p.retention, task, zone=local_zone(), max_depth=depth, dry_run=p.dry_run, allowed=allowed)
+        with call.app.datastores.operation(p.store, purpose):
+            run_prune(store, p.ns, p.retention, task, zone=local_zone(), max_depth=depth, dry_run=p.dry_run, allowed=allowed)
 
     return str(call.app.tasks.start("prune", f"{p.store}:{p.ns}", call.auth_id, run))
 

@@ -44,9 +44,10 @@ def verify(call: Call, p: Verification) -> str:
     kind, worker_id = _worker(p, group)
 
     def run(task: Task) -> None:
-        targets = _targets(call, store, p, group)
-        selection = Selection(p.ignore_verified, p.outdated_after)
-        run_verify(store, targets, task, upid=str(task.upid), clock=call.app.clock, selection=selection, workers=p.verify_threads)
+        with call.app.datastores.operation(p.store, "read"):
+            targets = _targets(call, store, p, group)
+            selection = Selection(p.ignore_verified, p.outdated_after)
+            run_verify(store, targets, task, upid=str(task.upid), clock=call.app.clock, selection=selection, workers=p.verify_threads)
 
     return str(call.app.tasks.start(kind, worker_id, call.auth_id, run))
 

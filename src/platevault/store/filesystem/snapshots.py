@@ -53,7 +53,7 @@ class SnapshotFiles(GroupFiles):
         except NotInStore:
             seen = {}
         self._remember(ns, group, seen)
-        return sorted(seen.values(), key=lambda entry: entry.name.time, reverse=True)
+        return [seen[name] for name in sorted(seen, reverse=True)]  # the names sort like the times
 
     def _remember(self, ns: Namespace, group: GroupName, seen: dict[str, SnapshotEntry]) -> None:
         if seen:
@@ -65,15 +65,17 @@ class SnapshotFiles(GroupFiles):
         settled = self._clock.now() - SETTLED_S
         seen = {}
         for name in os.listdir(inside):
-            if not TIME.fullmatch(name):
+            old = known.get(name)
+            if old is None and not TIME.fullmatch(name):
                 continue
-            with suppress(FileNotFoundError, InvalidName):  # vanished meanwhile; 2024-99-99 is nobody's snapshot
+            try:
                 found = os.stat(name, dir_fd=inside, follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode):
                     version = (found.st_ino, found.st_mtime_ns) if found.st_mtime < settled else None
-                    old = known.get(name)
                     same = old is not None and version is not None and old.version == version
                     seen[name] = old if old is not None and same else _look_at(inside, group, name, version)
+            except (FileNotFoundError, InvalidName):
+                continue  # vanished meanwhile; 2024-99-99 is nobody's snapshot
         return seen
 
     def snapshot_exists(self, ns: Namespace, snapshot: SnapshotName) -> bool:
