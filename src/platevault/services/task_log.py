@@ -29,6 +29,11 @@ def stamp(now: float) -> str:
     return datetime.fromtimestamp(int(now)).astimezone().isoformat(timespec="seconds")
 
 
+def writable(text: str) -> str:
+    """Text that every database takes: file names may hold bytes that are no text, and NUL is none to PostgreSQL."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
 class LogWriter:
     """`_lock` protects the lines that wait and the line counters; `_writing` lets one flush run at a time."""
 
@@ -42,13 +47,30 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="task-log", daemon=True)
         self._thread.start()
 
-    def add(self, upid: str, line: str) -> None:
+    def begin(self, upid: str) -> None:
+        """Lines of a new task will come."""
         with self._lock:
-            number = self._numbers[upid] = self._numbers.get(upid, 0) + 1
-            self._waiting.append((upid, number, line[:MAX_LINE_CHARACTERS]))
+            self._numbers[upid] = 0
+
+    def add(self, upid: str, line: str) -> None:
+        """Never fails: work does not end because its log cannot be written. Lines that do not fit into memory are lost then.
+
+        What a thread still says when its task has ended is left out.
+        """
+        with self._lock:
+            if upid not in self._numbers:
+                return
+            number = self._numbers[upid] = self._numbers[upid] + 1
+            self._waiting.append((upid, number, writable(line[:MAX_LINE_CHARACTERS])))
             too_many = len(self._waiting) > MAX_WAITING_LINES
         if too_many:
+            self._try_to_flush()
+
+    def _try_to_flush(self) -> None:
+        try:
             self.flush()
+        except PlatevaultError as error:
+            log.warning("task logs wait in memory: %s", error)
 
     def flush(self) -> None:
         """Write what waits. Raises DatabaseFailed; the lines then wait for the next try."""
@@ -62,7 +84,7 @@ class LogWriter:
                     connection.execute(insert(task_line), [{"upid": upid, "number": number, "text": text} for upid, number, text in lines])
             except PlatevaultError:
                 with self._lock:
-                    self._waiting = lines[-MAX_WAITING_LINES:] + self._waiting
+                    self._waiting = (lines + self._waiting)[-MAX_WAITING_LINES:]
                 raise
 
     def read(self, upid: str, start: int, limit: int) -> tuple[list[tuple[int, str]], int]:
@@ -74,7 +96,7 @@ class LogWriter:
             count = connection.execute(select(func.max(task_line.c.number)).where(task_line.c.upid == upid)).scalar_one()
         return [(int(row[0]), str(row[1])) for row in rows], int(count or 0)
 
-    def forget(self, upid: str) -> None:
+    def end(self, upid: str) -> None:
         """No more lines will come for this task."""
         with self._lock:
             self._numbers.pop(upid, None)

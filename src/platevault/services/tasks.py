@@ -2,7 +2,8 @@
 
 A task runs in a thread of its own (`start`), or in the thread of a session (`begin`). Rows and log lines live in the state
 database; lines are collected and written several times a second, and at once when somebody reads the log. A task whose process
-has died is shown as stopped with status `unknown`, never as running.
+has died is shown as stopped with status `unknown`, never as running. Trouble with the state database never ends the work itself: what
+could not be written is tried again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
@@ -19,12 +21,14 @@ from platevault.clock import Clock
 from platevault.config.database import Database
 from platevault.errors import Aborted, NotFound, PlatevaultError
 from platevault.formats.upid import Upid
-from platevault.services.task_log import LogWriter, stamp
+from platevault.services.task_log import LogWriter, stamp, writable
 from platevault.services.task_rows import TaskRow, TaskRows
 
 log = logging.getLogger(__name__)
 
 ABORTED = "abort requested - aborting task"
+ORPHAN_LOOK_TICKS = 20  # of the log writer, so every ten seconds
+_numbers = itertools.count(1)  # of the process: a task id is unique within it
 
 
 class NoSuchTask(NotFound):
@@ -77,23 +81,24 @@ class Task:
                 return ""
             self._finished = True
         status = error or (f"WARNINGS: {self.warnings}" if self.warnings else "OK")
-        status = " ".join(status.split())
+        status = writable(" ".join(status.split()))
         self.log(f"TASK {status}" if error is None else f"TASK ERROR: {status}")
         self._done(self, status)
         return status
 
 
 class Tasks:
-    """All tasks of this state database; `_lock` protects those that run in this process."""
+    """All tasks of this state database; `_lock` protects the lists of those of this process."""
 
     def __init__(self, database: Database, clock: Clock, node: str) -> None:
         self._clock, self._node = clock, node
         self._pid, self._pstart = os.getpid(), process_start(os.getpid()) or 0
-        self._counter = itertools.count(1)
+        self._ticks = itertools.count(1)
         self._lock = threading.Lock()
+        self._unwritten: list[tuple[str, int, str]] = []  # ends that the database did not take yet
         self._running: dict[str, Task] = {}
         self.rows = TaskRows(database)
-        self._writer = LogWriter(database, self._look_for_aborts)
+        self._writer = LogWriter(database, self._now_and_then)
         self._end_orphans()
 
     # --- running ---
@@ -111,9 +116,10 @@ class Tasks:
 
         claim: given the UPID inside the transaction that makes the task; when it raises, there is no task.
         """
-        upid = Upid(self._node, self._pid, self._pstart, next(self._counter), int(self._clock.now()), worker_type, worker_id, auth_id)
+        upid = Upid(self._node, self._pid, self._pstart, next(_numbers), int(self._clock.now()), worker_type, worker_id, auth_id)
         task = Task(upid, self._writer, self._clock, self._ended, on_abort)
         self.rows.add(upid, lambda connection: claim(connection, str(upid)))
+        self._writer.begin(str(upid))
         with self._lock:
             self._running[str(upid)] = task
         return task
@@ -156,15 +162,28 @@ class Tasks:
 
     def _ended(self, task: Task, status: str) -> None:
         key = str(task.upid)
+        self._writer.end(key)
+        with self._lock:
+            self._unwritten.append((key, int(self._clock.now()), status))
         try:
             self._writer.flush()
-            self._writer.forget(key)
-            self.rows.end(key, int(self._clock.now()), status)
-        except PlatevaultError:
-            log.exception("end of task %s could not be written", key)
+            self._write_ends()
+        except PlatevaultError as error:
+            log.warning("end of task %s cannot be written yet: %s", key, error)
         finally:
             with self._lock:
                 self._running.pop(key, None)
+
+    def _write_ends(self) -> None:
+        """The row of a task ends after its last line is there. Raises DatabaseFailed; the rest waits for the next try."""
+        while True:
+            with self._lock:
+                if not self._unwritten:
+                    return
+                end = self._unwritten[0]
+            self.rows.end(*end)
+            with self._lock, suppress(ValueError):  # another thread may have written it, too: the same again
+                self._unwritten.remove(end)
 
     # --- looking ---
 
@@ -179,8 +198,9 @@ class Tasks:
         return self._writer.read(upid, start, limit)
 
     def is_running(self, upid: str) -> bool:
+        """Whether its process still works on it. Writes nothing, so it may be asked inside of a transaction."""
         row = self.rows.find(upid)
-        return row is not None and row.is_running
+        return row is not None and row.is_running and not self._is_orphan(row)
 
     def running(self) -> list[Task]:
         """Tasks of this process."""
@@ -198,8 +218,15 @@ class Tasks:
         else:
             self.rows.request_abort(upid)
 
+    def _now_and_then(self) -> None:
+        """Called by the log writer twice a second."""
+        self._write_ends()
+        self._look_for_aborts()
+        if next(self._ticks) % ORPHAN_LOOK_TICKS == 0:
+            self._end_orphans()
+
     def _look_for_aborts(self) -> None:
-        """Called by the log writer now and then: somebody may have asked through another process."""
+        """Somebody may have asked through another process."""
         with self._lock:
             running = dict(self._running)
         for upid in self.rows.abort_requests(running.keys()):
@@ -208,11 +235,16 @@ class Tasks:
     def close(self) -> None:
         """Write what is still in memory. Running tasks are not stopped."""
         self._writer.close()
+        self._write_ends()
 
     def _end_orphans(self) -> None:
         for row in self.rows.unfinished():
-            if row.node == self._node and process_start(row.pid) != row.pstart:
+            if self._is_orphan(row):
                 self.rows.end(row.upid, row.start, "unknown")
+
+    def _is_orphan(self, row: TaskRow) -> bool:
+        """Its process has died. Of another node nobody here can tell."""
+        return row.node == self._node and process_start(row.pid) != row.pstart
 
 
 def process_start(pid: int) -> int | None:
