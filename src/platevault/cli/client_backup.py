@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -55,6 +56,7 @@ def backup(
     tree = TreeOptions(tuple(exclude or ()), tuple(include_dev or ()), all_file_systems=all_file_systems, entries_max=entries_max)
     warnings = _Warnings()
     plan = BackupPlan(snapshot, specs, made, tree, warnings)
+    gc.freeze()  # what has been imported stays: the collector need not look through it again and again
     begin = time.monotonic()
     report = run_backup(client.open_backup(snapshot), plan, progress(quiet=quiet))
     seconds = time.monotonic() - begin

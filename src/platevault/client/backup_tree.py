@@ -1,7 +1,7 @@
 """Back up a directory: a pxar archive cut by content, and its names in the catalog of the snapshot.
 
-Source: spec formats §7, §8, §9, wire-protocol §6.2. The archiver runs in the calling thread, the work on chunks in the workers. One catalog
-serves all archives of a snapshot.
+Source: spec formats §7, §8, §9, wire-protocol §6.2. The archiver runs in the calling thread, the cutting in its own, the work on chunks in
+the workers. One catalog serves all archives of a snapshot.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from platevault.client.archive_spec import ArchiveSpec
 from platevault.client.chunk_sender import ChunkSender
 from platevault.client.chunk_stream import CATALOG_AVERAGE_BYTES, TREE_AVERAGE_BYTES, ChunkStream
 from platevault.client.index_writer import ClosedIndex
+from platevault.client.piped_stream import PipedStream
 from platevault.client.session import Session
 from platevault.client.statistics import Counters, Progress
 from platevault.client.tree.archiver import archive_tree
@@ -57,7 +58,7 @@ def back_up_tree(
 
     Raises NotFound, UnreadableSource or Invalid for the directory itself, and what the server refuses.
     """
-    stream = ChunkStream(session, sender, workers, spec.stored_name, average=TREE_AVERAGE_BYTES, counters=counters)
+    stream = PipedStream(ChunkStream(session, sender, workers, spec.stored_name, average=TREE_AVERAGE_BYTES, counters=counters))
 
     def take(data: Buffer) -> None:
         stream.write(data)

@@ -16,17 +16,14 @@ CLOSED = -1
 
 
 class FolderStack:
-    """Descriptors by depth. `top` is the directory in which the work is. One thread."""
+    """Descriptors by depth. `top` is the directory in which the work is, CLOSED when there is none. One thread."""
 
     def __init__(self, root: int) -> None:
         """root: an open directory; belongs to the stack from now on."""
         self._files: list[int] = []
         self._identities: list[tuple[int, int]] = []
+        self.top = CLOSED
         self.push(root)
-
-    @property
-    def top(self) -> int:
-        return self._files[-1]
 
     @property
     def root(self) -> int:
@@ -40,6 +37,7 @@ class FolderStack:
         """Enter an open directory; it belongs to the stack from now on."""
         found = os.fstat(directory)
         self._files.append(directory)
+        self.top = directory
         self._identities.append((found.st_dev, found.st_ino))
         place = len(self._files) - 1 - MAX_OPEN
         if place > 0 and self._files[place] != CLOSED:
@@ -54,6 +52,7 @@ class FolderStack:
             if self._files and self._files[-1] == CLOSED:
                 self._files[-1] = self._reopen(left)
         finally:
+            self.top = self._files[-1] if self._files else CLOSED
             os.close(left)
 
     def _reopen(self, below: int) -> int:
@@ -70,3 +69,4 @@ class FolderStack:
             if file != CLOSED:
                 os.close(file)
         self._files.clear()
+        self.top = CLOSED
