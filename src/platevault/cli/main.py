@@ -10,7 +10,7 @@ import typer
 
 from platevault.cli import admin_acl, admin_datastore, admin_task, admin_token, admin_user, client_commands
 from platevault.cli.admin_doctor import doctor
-from platevault.cli.exit_codes import exit_code
+from platevault.cli.exit_codes import INTERRUPTED, exit_code
 from platevault.cli.failure import run_reported
 from platevault.cli.init import init
 from platevault.cli.output import note
@@ -52,11 +52,14 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     """The status that a command asked for. Raises Invalid for words that make no command line."""
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        status = int(app(arguments, standalone_mode=False) or 0)
     except USAGE_ERROR as error:
         return _report_usage(error)
     except typer.Abort as error:
         raise Aborted("nothing was done") from error
+    if status == INTERRUPTED:  # typer turns Ctrl-C into a status and says nothing
+        raise KeyboardInterrupt
+    return status
 
 
 def _report_usage(error: Any) -> int:
