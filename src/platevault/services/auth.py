@@ -60,7 +60,7 @@ class Auth:
         self._secrets, self.passwords, self._clock = secrets, passwords, clock
         self.signer = Signer(secrets)
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[str, str] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str], str] = OrderedDict()  # (kind of credential, its text) -> id
         self._version = -1
 
     # --- login ---
@@ -68,7 +68,11 @@ class Auth:
     def login(self, username: str, password: str) -> Login:
         """By password, or by a valid ticket of the same user (renewal). Raises AuthenticationFailed, Invalid for a bad user id."""
         user_id = check_user_id(username)
-        self._check_active(user_id)
+        try:
+            self._check_active(user_id)
+        except AuthenticationFailed:
+            self.passwords.waste_time(password)  # or the time of the answer would tell who has an account
+            raise
         if not (self._is_own_ticket(user_id, password) or self._is_password(user_id, password)):
             raise AuthenticationFailed(f"wrong password for {user_id}")
         return self.new_login(user_id)
@@ -134,7 +138,7 @@ class Auth:
 
     def _by_ticket(self, text: str) -> str:
         now = self._clock.now()
-        known = self._recall(text)
+        version, known = self._recall("ticket", text)
         if known is not None and int(text.rpartition("::")[0].rpartition(":")[2], 16) + LIFETIME_S >= now:
             return known
         try:
@@ -144,11 +148,11 @@ class Auth:
             check_user_id(ticket.data)
         except (BadTicket, InvalidAuthId) as error:
             raise AuthenticationFailed(error.message) from error
-        self._remember(text, ticket.data)
+        self._remember("ticket", text, ticket.data, version)
         return ticket.data
 
     def _by_token(self, authorization: str) -> str:
-        known = self._recall(authorization)
+        version, known = self._recall("token", authorization)
         if known is not None:
             return known
         tokenid, secret = split_token(authorization)
@@ -156,20 +160,23 @@ class Auth:
         given = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
         if stored is None or not hmac.compare_digest(stored, given):
             raise AuthenticationFailed(f"wrong secret for {tokenid}")
-        self._remember(authorization, tokenid)
+        self._remember("token", authorization, tokenid, version)
         return tokenid
 
-    def _recall(self, text: str) -> str | None:
+    def _recall(self, kind: str, text: str) -> tuple[int, str | None]:
+        """The version of the configuration, and who has proved itself with this text since it is in force."""
         version = self._database.config_version()
         with self._lock:
             if version > self._version:
                 self._remembered.clear()
                 self._version = version
-            return self._remembered.get(text)
+            return version, self._remembered.get((kind, text))
 
-    def _remember(self, text: str, auth_id: str) -> None:
+    def _remember(self, kind: str, text: str, auth_id: str, version: int) -> None:
         with self._lock:
-            self._remembered[text] = auth_id
+            if version != self._version:
+                return  # the configuration has changed since the text was checked: the secret may be another one now
+            self._remembered[kind, text] = auth_id
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
 

@@ -87,7 +87,7 @@ class Signer:
         stamp, colon, mac = token.partition(":")
         if not colon or not _TIME.fullmatch(stamp) or not -FUTURE_S <= now - int(stamp, 16) <= LIFETIME_S:
             raise BadTicket("CSRF token is missing or too old")
-        if not hmac.compare_digest(mac.encode(), _plain_base64(self._csrf_mac(stamp, user_id)).encode()):
+        if not hmac.compare_digest(mac.encode("utf-8", "surrogatepass"), _plain_base64(self._csrf_mac(stamp, user_id)).encode()):
             raise BadTicket("CSRF token does not belong to this user")
 
     def _csrf_mac(self, stamp: str, user_id: str) -> bytes:
@@ -105,7 +105,8 @@ def _new_ticket_key() -> bytes:
 
 
 def _escaped(text: str) -> str:
-    return "".join(f"%{ord(letter):02X}" if letter in ":%" or ord(letter) < 32 or ord(letter) == 127 else letter for letter in text)
+    """Printable ASCII without the separators, because a ticket travels in headers; and without `%`, so that it can be read back."""
+    return "".join(chr(byte) if 0x20 < byte < 0x7F and byte not in b":%" else f"%{byte:02X}" for byte in text.encode())
 
 
 def _plain_base64(raw: bytes) -> str:
