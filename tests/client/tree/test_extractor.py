@@ -17,6 +17,7 @@ from kit.recorded_tree import list_tree
 from platevault.client.new_file import CannotWrite
 from platevault.client.tree.acl import ACCESS_XATTR, DEFAULT_XATTR, default_value
 from platevault.client.tree.folder_stack import MAX_OPEN
+from platevault.client.tree.inode_flags import FlagReader
 from platevault.errors import Conflict, Corrupt
 from platevault.formats.pxar.encoder import Encoder
 from platevault.formats.pxar.entry import Kind
@@ -103,14 +104,14 @@ def test_parents_that_were_there_keep_their_own_mode(target: Path) -> None:
     assert (target / "etc" / "ssh" / "config").exists()
 
 
-def linked() -> bytes:
+def linked(flags: int = 0) -> bytes:
     """a/first, b, c/z are one file."""
     out = bytearray()
     encoder = Encoder(out.extend)
     encoder.start_root(FOLDER)
     encoder.start_directory(b"a", FOLDER)
     place = encoder.position
-    encoder.add_file(b"first", FILE, b"", b"content")
+    encoder.add_file(b"first", FILE._replace(flags=flags), b"", b"content")
     encoder.end_directory()
     encoder.add_hardlink(b"b", place, b"a/first")
     encoder.start_directory(b"c", FOLDER)
@@ -125,6 +126,16 @@ def test_hard_links(target: Path) -> None:
     extract(linked(), target)
     assert (target / "b").samefile(target / "a" / "first")
     assert (target / "c" / "z").stat().st_nlink == 3
+
+
+def test_a_hard_link_to_an_immutable_file(target: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("immutable files need root")
+    done = extract(linked(0x400000), target)
+    assert (done.skipped, (target / "b").stat().st_nlink) == (0, 3)
+    if not done.warnings:  # else this file system has no flags
+        with (target / "a" / "first").open("rb") as restored:
+            assert FlagReader().flags(restored.fileno()) == 0x400000
 
 
 def test_a_hard_link_without_its_first_name_becomes_the_file(target: Path) -> None:

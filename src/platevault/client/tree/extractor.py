@@ -145,7 +145,8 @@ class Extractor:
             self._failed(path, error)
             return False
         try:
-            self._attributes.prepare(file, entry, path)
+            if entry.stat.flags:
+                self._attributes.prepare(file, entry, path)
             self._content(file, entry, archive)
             self._attributes.finish(file, entry, path)
         except OSError as error:

@@ -9,6 +9,7 @@ import array
 import errno
 import fcntl
 import struct
+from collections.abc import Callable
 
 GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS
 SET_FLAGS = 0x40086602
@@ -38,6 +39,7 @@ NODUMP = 0x100000
 # Flags that change how data is stored: set before it is written. The others could forbid the writing: set last.
 EARLY = 0x20000 | 0x40000 | 0x80000 | 0x1000000 | 0x2000000
 LATE = 0x10000 | 0x200000 | 0x400000 | 0x800000
+LOCKING = 0x10000 | 0x400000  # append only, immutable: these forbid even another name
 
 
 class FlagReader:
@@ -76,11 +78,19 @@ def to_kernel(flags: int) -> int:
 
 def add_flags(file: int, flags: int) -> None:
     """Set flags of an archive beside those that are set. Raises OSError."""
-    buffer = bytearray(8)
+    _change_flags(file, lambda found: found | to_kernel(flags))
+
+
+def remove_flags(file: int, flags: int) -> None:
+    """Take flags of an archive away. Raises OSError."""
+    _change_flags(file, lambda found: found & ~to_kernel(flags))
+
+
+def _change_flags(file: int, change: Callable[[int], int]) -> None:
+    buffer = array.array("I", (0, 0))
     fcntl.ioctl(file, GET_FLAGS, buffer)
-    (found,) = struct.unpack_from("=I", buffer)
-    wanted = found | to_kernel(flags)
-    if wanted != found:
+    wanted = change(buffer[0])
+    if wanted != buffer[0]:
         fcntl.ioctl(file, SET_FLAGS, struct.pack("=Q", wanted))
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from platevault.client.new_file import CannotWrite
 from platevault.client.tree.folder_stack import DIRECTORY_FLAGS
+from platevault.client.tree.inode_flags import LOCKING, FlagReader, add_flags, remove_flags
 from platevault.client.tree.tree_log import shown
 from platevault.errors import Conflict
 from platevault.formats.pxar.items import is_name
@@ -39,7 +41,10 @@ class Target:
 
     def create_file(self, directory: int, name: bytes, path: bytes) -> int:
         """A new empty file, open for writing, for its owner only. Raises Conflict, OSError."""
-        return self._make(directory, name, path, lambda: os.open(name, CREATE_FLAGS, 0o600, dir_fd=directory))
+        try:
+            return os.open(name, CREATE_FLAGS, 0o600, dir_fd=directory)
+        except FileExistsError:
+            return self._make(directory, name, path, lambda: os.open(name, CREATE_FLAGS, 0o600, dir_fd=directory))
 
     def create_symlink(self, directory: int, name: bytes, path: bytes, target: bytes) -> None:
         """Raises Conflict, OSError."""
@@ -53,10 +58,18 @@ class Target:
     def create_link(self, root: int, directory: int, name: bytes, path: bytes, first: bytes) -> None:
         """Another name for the regular file at `first` below `root`. Raises Conflict, OSError."""
         folder, base = _open_folder(root, first)
+
+        def link() -> None:
+            os.link(base, name, src_dir_fd=folder, dst_dir_fd=directory, follow_symlinks=False)
+
         try:
             if not stat.S_ISREG(os.stat(base, dir_fd=folder, follow_symlinks=False).st_mode):
                 raise OSError(errno.EINVAL, f"{shown(first)} is no regular file")
-            self._make(directory, name, path, lambda: os.link(base, name, src_dir_fd=folder, dst_dir_fd=directory, follow_symlinks=False))
+            try:
+                self._make(directory, name, path, link)
+            except PermissionError:
+                with _unlocked(folder, base):
+                    self._make(directory, name, path, link)
         finally:
             os.close(folder)
 
@@ -87,6 +100,21 @@ class Target:
         except IsADirectoryError as error:
             raise Conflict(f"{shown(path)} exists and is a directory; it is not replaced", path=path) from error
         return action()
+
+
+@contextmanager
+def _unlocked(folder: int, name: bytes) -> Iterator[None]:
+    """Let a file that was restored as immutable or append-only get another name. Raises OSError."""
+    file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        locked = FlagReader().flags(file) & LOCKING
+        remove_flags(file, locked)
+        try:
+            yield
+        finally:
+            add_flags(file, locked)
+    finally:
+        os.close(file)
 
 
 def _open_folder(root: int, path: bytes) -> tuple[int, bytes]:

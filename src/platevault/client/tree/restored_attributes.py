@@ -39,20 +39,21 @@ class AttributeWriter:
 
     def finish(self, file: int, entry: Entry, path: bytes) -> None:
         """The rest, of an open file or directory whose content is complete."""
-        state = entry.stat
+        mode, flags, uid, gid, *_ = entry.stat
+        mtime = entry.stat.mtime
         try:
             if self._as_root:
-                os.fchown(file, state.uid, state.gid)
+                os.fchown(file, uid, gid)
             if self.inherits:
                 self._remove_inherited(file)
             if entry.metadata is not NOTHING:
                 self._metadata(file, entry, path)
-            os.fchmod(file, self._permissions(entry))
-            os.utime(file, ns=(state.mtime, state.mtime))
+            os.fchmod(file, mode & 0o7777 if self._as_root else self._permissions(entry))
+            os.utime(file, ns=(mtime, mtime))
         except (OSError, OverflowError) as error:
             self._log.warn(path, f"owner, mode or time cannot be set: {error}")
-        if state.flags & LATE:
-            self._try(path, "flags", lambda: add_flags(file, state.flags & LATE))
+        if flags & LATE:
+            self._try(path, "flags", lambda: add_flags(file, flags & LATE))
 
     def finish_link(self, directory: int, entry: Entry, path: bytes) -> None:
         """Owner and time of a symbolic link."""

@@ -8,6 +8,7 @@ archive whose tables are wrong can still be restored.
 from __future__ import annotations
 
 import stat as st
+import struct
 from collections.abc import Iterator
 
 from platevault.formats.pxar import items, metadata
@@ -20,6 +21,8 @@ MAX_METADATA_BYTES = 64 * 1024 * 1024
 MAX_PATH_BYTES = 1024 * 1024
 MAX_DEPTH = 65536
 NANOSECONDS = 1_000_000_000
+_PLAIN_FILE = struct.Struct("<QQQQIIqIIQQ")  # ENTRY and the header of PAYLOAD
+_ENTRY_BYTES = HEADER_BYTES + STAT.size
 
 
 class Decoder:
@@ -60,6 +63,8 @@ class Decoder:
             self._left = 0
         if not self._names:
             return self._outside()
+        if not self._ahead and (plain := self._plain_file()) is not None:
+            return plain
         kind, self._ahead = self._ahead or self._header(), 0
         if kind == items.FILENAME:
             return self._child()
@@ -101,6 +106,30 @@ class Decoder:
             self.prelude = self._take()
             kind = self._header()
         return kind
+
+    def _plain_file(self) -> Entry | None:
+        """The next entry if it is a regular file without metadata, as most are, and in hand as a whole up to its content.
+
+        Anything unusual is left to `_child`, which reads item by item and says what is wrong.
+        """
+        stream = self._in
+        held, at = stream.held, stream.at
+        if len(held) - at < HEADER_BYTES:
+            return None
+        kind, full = HEADER.unpack_from(held, at)
+        end = at + full
+        if kind != items.FILENAME or full < HEADER_BYTES + 2 or end + _PLAIN_FILE.size > len(held):
+            return None
+        name = held[at + HEADER_BYTES : end - 1]
+        entry_kind, entry_full, *fields, _, kind, full = _PLAIN_FILE.unpack_from(held, end)
+        if entry_kind != items.ENTRY or entry_full != _ENTRY_BYTES or kind != items.PAYLOAD or full < HEADER_BYTES:
+            return None
+        if held[end - 1] or not is_name(name) or fields[5] >= NANOSECONDS:
+            return None
+        entry = Entry(Kind.FILE, name, stream.position, Stat(*fields))
+        entry.size = self._left = full - HEADER_BYTES
+        stream.at = end + _PLAIN_FILE.size
+        return entry
 
     def _child(self) -> Entry:
         offset = self._in.position - HEADER_BYTES
