@@ -61,6 +61,7 @@ class ChunkUpload:
         self._stored = _touched(chunks, announced.digest)
         self._received = 0
         self._head = b""
+        self._head_bytes = blob.HEADER_BYTES
         self._body: _Body | None = None
 
     def feed(self, piece: memoryview) -> None:
@@ -109,19 +110,17 @@ class ChunkUpload:
             )
 
     def _feed_head(self, piece: memoryview) -> memoryview:
-        """Complete the header of 12 or 44 bytes; returns what is behind it in this piece."""
-        wanted = blob.HEADER_BYTES
-        while True:
-            missing = wanted - len(self._head)
+        """Complete the header, whose first 12 bytes tell whether it has 12 or 44; returns what is behind it in this piece."""
+        while len(piece) and self._body is None:
+            missing = self._head_bytes - len(self._head)
             self._head += piece[:missing]
             piece = piece[missing:]
-            if len(self._head) < wanted:
-                return piece
-            kind = _kind(self._head)
-            if kind.header_bytes == len(self._head):
-                self._body = self._begin(kind)
-                return piece
-            wanted = kind.header_bytes
+            if len(self._head) == self._head_bytes:
+                kind = _kind(self._head)
+                self._head_bytes = kind.header_bytes
+                if len(self._head) == self._head_bytes:
+                    self._body = self._begin(kind)
+        return piece
 
     def _begin(self, kind: BlobKind) -> _Body:
         announced = self._announced
