@@ -61,9 +61,18 @@ class MemorySite:
     def open(self, number: int = 0, key: CryptKey | None = None) -> SnapshotReader:
         return SnapshotReader(open_reader(self.repository, self.trust, {}, ROOT, self.name(number)), key, self.name(number))
 
-    def restore(self, archive: str, target: Path | None, number: int = 0, *, key: CryptKey | None = None, overwrite: bool = False) -> bytes:
+    def restore(
+        self,
+        archive: str,
+        target: Path | None,
+        number: int = 0,
+        *,
+        key: CryptKey | None = None,
+        overwrite: bool = False,
+        patterns: tuple[str, ...] = (),
+    ) -> bytes:
         """What went to standard output; empty when there is a target."""
-        stream, options = io.BytesIO(), RestoreOptions(overwrite=overwrite)
+        stream, options = io.BytesIO(), RestoreOptions(patterns, overwrite=overwrite)
         with self.open(number, key) as reader:
             restore_archive(reader, archive, target, stream, options, NoProgress(), warn=self.warnings.append)
         return stream.getvalue()

@@ -15,7 +15,7 @@ from platevault.client.archive_reader import ArchiveStream
 from platevault.client.new_file import open_target
 from platevault.client.reader import SnapshotReader
 from platevault.client.restore_image import restore_image, stream_image
-from platevault.client.restore_tree import restore_tree
+from platevault.client.restore_tree import is_tree, restore_tree, stored_tree
 from platevault.client.statistics import Progress
 from platevault.client.tree.tree_log import TreeLog
 from platevault.client.workers import Workers
@@ -49,7 +49,7 @@ def restore_archive(
     Returns how many entries of a directory could not be restored; each has been told to `warn`.
     Raises NotFound when the snapshot has no such archive, Conflict when the target exists, CannotWrite, Corrupt, MissingKey.
     """
-    name = server_name(archive)
+    name = stored_tree(reader, server_name(archive))
     if archive_kind(name) is ArchiveKind.BLOB:
         data = manifest.to_json(reader.manifest) if name == MANIFEST_NAME else reader.blob(name)
         _write_blob(data, target, stream, overwrite=options.overwrite)
@@ -61,7 +61,7 @@ def restore_archive(
                 stream_image(reader, name, stream, workers, progress)
             else:
                 restore_image(reader, name, target, workers, progress, overwrite=options.overwrite)
-        elif target is None or not name.endswith(".pxar.didx"):
+        elif target is None or not is_tree(name):
             _copy(reader, name, target, stream, workers, progress, overwrite=options.overwrite)
         else:
             restore_tree(

@@ -10,7 +10,7 @@ import errno
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from platevault.client.new_file import CannotWrite
@@ -25,8 +25,10 @@ from platevault.errors import Conflict
 from platevault.formats.pxar.decoder import Decoder
 from platevault.formats.pxar.entry import Entry, Kind
 from platevault.formats.pxar.in_stream import Read
+from platevault.formats.pxar.items import CorruptArchive
 
 OpenAt = Callable[[int], Read]
+Payload = Callable[[int, int], Iterator[memoryview]]
 
 
 def open_target(path: Path) -> int:
@@ -52,10 +54,11 @@ class _Level:
 
 
 class Extractor:
-    """One restore. `again` reads the archive from a place, for a hard link whose first name is not restored."""
+    """One restore. `again` reads the archive from a place, for a hard link whose first name is not restored. `payload`: the content of a
+    file of a split archive, by offset and size."""
 
-    def __init__(self, target: Target, selection: Selection, log: TreeLog, again: OpenAt) -> None:
-        self._target, self._selection, self._log, self._again = target, selection, log, again
+    def __init__(self, target: Target, selection: Selection, log: TreeLog, again: OpenAt, payload: Payload | None = None) -> None:
+        self._target, self._selection, self._log, self._again, self._payload = target, selection, log, again, payload
         self._attributes = AttributeWriter(log)
         self._levels: list[_Level] = []
         self._files = array("Q")  # where the regular files begin that were restored; ascending, since archives are
@@ -157,11 +160,16 @@ class Extractor:
 
     def _content(self, file: int, entry: Entry, archive: Decoder) -> None:
         offset, with_holes = 0, entry.size >= SPARSE_FROM_BYTES
-        for piece in archive.content():
+        for piece in archive.content() if entry.payload_offset is None else self._elsewhere(entry.payload_offset, entry.size):
             (write_with_holes if with_holes else write_all)(file, piece, offset)
             offset += len(piece)
         if with_holes:
             os.ftruncate(file, entry.size)
+
+    def _elsewhere(self, offset: int, size: int) -> Iterator[memoryview]:
+        if self._payload is None:
+            raise CorruptArchive("pxar: the content of a file is in another stream, and there is none", offset=offset)
+        return self._payload(offset, size)
 
     def _other(self, entry: Entry) -> None:
         parent = self._levels[-1]
