@@ -19,7 +19,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, update
+from sqlalchemy import Connection, Engine, Integer, String, cast, create_engine, event, insert, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -128,14 +128,18 @@ class VersionWatch:
 
 
 def raise_config_version(connection: Connection) -> None:
-    """To be called in every transaction that changes configuration."""
-    found = int(connection.execute(select(meta.c.value).where(meta.c.name == CONFIG_VERSION)).scalar_one())
-    connection.execute(update(meta).where(meta.c.name == CONFIG_VERSION).values(value=str(found + 1)))
+    """To be called in every transaction that changes configuration, before it looks at what it changes.
+
+    One statement: its row is also what keeps such transactions of several processes apart, where the database itself does not.
+    """
+    number = cast(cast(meta.c.value, Integer) + 1, String)
+    connection.execute(update(meta).where(meta.c.name == CONFIG_VERSION).values(value=number))
 
 
 def meta_value(database: Database, name: str, make: str) -> str:
     """A value that is made once and then stays, e.g. the instance id."""
     with database.begin() as connection:
+        raise_config_version(connection)
         found = connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar_one_or_none()
         if found is None:
             connection.execute(insert(meta).values(name=name, value=make))
@@ -147,11 +151,18 @@ def open_database(url: str) -> Database:
     """Open, and bring the schema up to date. Raises DatabaseFailed, or Invalid for a newer schema or a bad URL."""
     try:
         engine = _engine(url)
+    except OSError as error:
+        raise DatabaseFailed(f"state database {_without_password(url)}: {error.strerror}") from error
+    except (SQLAlchemyError, ImportError) as error:
+        raise Invalid(f"'{_without_password(url)}' cannot be used as state database: {error}") from error
+    try:
         with engine.begin() as connection:
             _migrate(connection)
     except CommandError as error:
+        engine.dispose()
         raise Invalid(f"state database was written by a newer version: {error}") from error
     except SQLAlchemyError as error:
+        engine.dispose()
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise DatabaseFailed(f"state database {_without_password(url)}: {reason}") from error
     file = _sqlite_file(url)

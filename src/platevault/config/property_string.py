@@ -66,13 +66,13 @@ def render(values: Mapping[str, str], *, default_key: str | None = None) -> str:
     """The inverse: the default key goes first and without its name, quotes only where needed."""
     parts = []
     if default_key is not None and default_key in values:
-        parts.append(_shown(values[default_key]))
+        parts.append(_shown(values[default_key], unnamed=True))
     parts += [f"{key}={_shown(value)}" for key, value in values.items() if key != default_key]
     return ",".join(parts)
 
 
-def _shown(value: str) -> str:
-    if not any(letter in value for letter in ',"\\'):
+def _shown(value: str, *, unnamed: bool = False) -> str:
+    if not any(letter in value for letter in ',"\\') and not (unnamed and (not value or "=" in value)):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

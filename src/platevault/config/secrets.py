@@ -31,9 +31,9 @@ class Secrets:
 
     def set(self, kind: str, key: str, value: bytes) -> None:
         with self._database.begin() as connection:
+            raise_config_version(connection)
             connection.execute(delete(secret).where(secret.c.kind == kind, secret.c.id == key))
             connection.execute(insert(secret).values(kind=kind, id=key, value=value))
-            raise_config_version(connection)
 
     def delete(self, kind: str, key: str) -> None:
         with self._database.begin() as connection:
@@ -43,6 +43,7 @@ class Secrets:
     def get_or_make(self, kind: str, key: str, make: Callable[[], bytes]) -> bytes:
         """The stored value; the first caller of all processes makes it."""
         with self._database.begin() as connection:
+            raise_config_version(connection)
             query = select(secret.c.value).where(secret.c.kind == kind, secret.c.id == key)
             found = connection.execute(query).scalar_one_or_none()
             if found is None:

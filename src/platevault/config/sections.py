@@ -11,7 +11,8 @@ import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -91,53 +92,49 @@ class Section(Generic[R]):
 
     def insert(self, record: R, *, digest: str | None = None) -> None:
         """Raises EntryExists, StaleDigest."""
-        with self._database.begin() as connection:
-            self._check(connection, digest)
+        with self._change(digest) as connection:
             if _body(connection, self._name, record.key) is not None:
                 raise EntryExists(f"{self._label} '{record.key}' already exists.", section=self._name, id=record.key)
             connection.execute(insert(config_entry).values(section=self._name, id=record.key, body=_encode(record)))
-            raise_config_version(connection)
 
     def update(self, record: R, *, digest: str | None = None) -> None:
         """Replace the record of the same id. Raises NoSuchEntry, StaleDigest."""
-        with self._database.begin() as connection:
-            self._check(connection, digest)
+        with self._change(digest) as connection:
             self._must_exist(connection, record.key)
             connection.execute(update(config_entry).where(_is(self._name, record.key)).values(body=_encode(record)))
-            raise_config_version(connection)
 
     def put(self, record: R, *, digest: str | None = None, instead_of: Callable[[R], bool] | None = None) -> None:
         """Insert or replace; in the same transaction, remove every record that `instead_of` names. Raises StaleDigest."""
-        with self._database.begin() as connection:
-            self._check(connection, digest)
+        with self._change(digest) as connection:
             if instead_of is not None:
                 self._remove(connection, instead_of)
             connection.execute(delete(config_entry).where(_is(self._name, record.key)))
             connection.execute(insert(config_entry).values(section=self._name, id=record.key, body=_encode(record)))
-            raise_config_version(connection)
 
     def delete(self, key: str, *, digest: str | None = None) -> None:
         """Raises NoSuchEntry, StaleDigest."""
-        with self._database.begin() as connection:
-            self._check(connection, digest)
+        with self._change(digest) as connection:
             self._must_exist(connection, key)
             connection.execute(delete(config_entry).where(_is(self._name, key)))
-            raise_config_version(connection)
 
     def delete_where(self, unwanted: Callable[[R], bool]) -> None:
         """Remove every record that `unwanted` names; none is fine."""
-        with self._database.begin() as connection:
+        with self._change() as connection:
             self._remove(connection, unwanted)
+
+    @contextmanager
+    def _change(self, digest: str | None = None) -> Iterator[Connection]:
+        """A transaction; those of all processes follow one another. Raises StaleDigest."""
+        with self._database.begin() as connection:
             raise_config_version(connection)
+            if digest is not None and digest != self._current_digest(connection):
+                raise StaleDigest
+            yield connection
 
     def _remove(self, connection: Connection, unwanted: Callable[[R], bool]) -> None:
         for key, body in _rows(connection, self._name):
             if unwanted(self._make(**json.loads(body))):
                 connection.execute(delete(config_entry).where(_is(self._name, key)))
-
-    def _check(self, connection: Connection, digest: str | None) -> None:
-        if digest is not None and digest != self._current_digest(connection):
-            raise StaleDigest
 
     def _current_digest(self, connection: Connection) -> str:
         return _digest([row for name in self._digested for row in _rows(connection, name)])
