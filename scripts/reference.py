@@ -89,7 +89,7 @@ def _exit_status() -> list[str]:
     others = [
         (DONE, "done"),
         (FAILED, "something else failed; `-v` shows where"),
-        (INCOMPLETE, "the backup was written, but some files could not be read"),
+        (INCOMPLETE, "the backup was written, but some files could not be read; or restored, but some could not be made"),
         (INTERRUPTED, "interrupted by Ctrl-C"),
     ]
     rows = [f"| {code} | {meaning} |" for code, meaning in sorted(ours + others)]

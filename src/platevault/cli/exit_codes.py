@@ -6,7 +6,7 @@ from platevault.errors import Aborted, Conflict, Corrupt, Forbidden, Invalid, No
 
 DONE = 0
 FAILED = 1
-INCOMPLETE = 9  # the backup was written, but some files could not be read
+INCOMPLETE = 9  # the backup was written, but some files could not be read; or restored, but some could not be made
 INTERRUPTED = 130  # as a shell says it of SIGINT
 
 EXIT_CODES: dict[type[PlatevaultError], tuple[int, str]] = {
