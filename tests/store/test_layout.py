@@ -91,6 +91,15 @@ def test_destroy_removes_ours_and_nothing_else(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_destroy_leaves_a_directory_alone_that_was_never_ours(tmp_path: Path) -> None:
+    """The disk of the datastore is not mounted, and somebody else uses the place."""
+    (tmp_path / "vm" / "images").mkdir(parents=True)
+    with pytest.raises(NoDatastore, match=r"it has no file \.lock"):
+        layout.destroy(tmp_path)
+    assert (tmp_path / "vm" / "images").is_dir()
+    layout.destroy(tmp_path / "nowhere")
+
+
 def test_an_interrupted_creation_is_refused_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
     real = os.mkdir

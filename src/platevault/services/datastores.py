@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from platevault.clock import Clock
 from platevault.config.datastores import DatastoreConfig, DatastoreConfigs, Maintenance, tuning_of
+from platevault.config.sections import EntryExists
 from platevault.errors import Conflict, Invalid, Unavailable
+from platevault.services.gc import check_times_are_kept
 from platevault.store.filesystem import layout
 from platevault.store.filesystem.datastore import FilesystemDatastore
 from platevault.store.filesystem.options import SyncLevel
@@ -47,13 +49,14 @@ def refusal(store: str, maintenance: Maintenance) -> InMaintenance:
 
 
 class Datastores:
-    """Open datastores. `_lock` protects the table of open ones and the counters."""
+    """Open datastores. `_lock` protects the tables and the counters; it is never held while a disk is waited for."""
 
     def __init__(self, configs: DatastoreConfigs, *, locks_dir: Path, clock: Clock) -> None:
         self.configs = configs
         self._locks_dir, self._clock = locks_dir, clock
         self._lock = threading.Lock()
-        self._open: dict[str, tuple[str, str, FilesystemDatastore]] = {}
+        self._open: dict[str, tuple[tuple[str, str], FilesystemDatastore]] = {}  # (path, sync level) -> datastore
+        self._opening: dict[str, threading.Lock] = {}
         self._operations: dict[str, Operations] = {}
 
     def get(self, name: str, purpose: Purpose) -> FilesystemDatastore:
@@ -68,25 +71,34 @@ class Datastores:
         return self._opened(config)
 
     def _opened(self, config: DatastoreConfig) -> FilesystemDatastore:
-        level = tuning_of(config).get("sync-level", SyncLevel.FILESYSTEM.value)
+        """One datastore is opened at a time, and nobody waits who wants another: its disk may hang."""
+        wanted = config.path, tuning_of(config).get("sync-level", SyncLevel.FILESYSTEM.value)
         with self._lock:
-            known = self._open.get(config.name)
-            if known is not None and known[:2] == (config.path, level):
-                return known[2]
-            store = FilesystemDatastore(
-                config.name, Path(config.path), locks_dir=self._locks_dir, clock=self._clock, sync_level=SyncLevel(level)
-            )
-            # One that was open under other settings may still serve a session; it is let go with its last user.
-            self._open[config.name] = (config.path, level, store)
+            opening = self._opening.setdefault(config.name, threading.Lock())
+        with opening:
+            with self._lock:
+                known = self._open.get(config.name)
+            if known is not None and known[0] == wanted:
+                return known[1]
+            store = self._at(config, SyncLevel(wanted[1]))
+            with self._lock:
+                # One that was open under other settings may still serve a session; it is let go with its last user.
+                self._open[config.name] = wanted, store
             return store
+
+    def _at(self, config: DatastoreConfig, sync_level: SyncLevel = SyncLevel.FILESYSTEM) -> FilesystemDatastore:
+        return FilesystemDatastore(config.name, Path(config.path), locks_dir=self._locks_dir, clock=self._clock, sync_level=sync_level)
 
     @contextmanager
     def operation(self, name: str, purpose: Literal["read", "write"]) -> Iterator[FilesystemDatastore]:
-        """The datastore for the length of an operation that shows in the counters. Raises as `get`."""
-        store = self.get(name, purpose)
+        """The datastore for the length of an operation that shows in the counters. Raises as `get`.
+
+        It is counted before its configuration is looked at, while a removal changes the configuration before it looks at the counters:
+        so one of the two sees the other.
+        """
         self._count(name, purpose, 1)
         try:
-            yield store
+            yield self.get(name, purpose)
         finally:
             self._count(name, purpose, -1)
 
@@ -107,39 +119,73 @@ class Datastores:
     def create(self, config: DatastoreConfig, *, reuse: bool = False) -> None:
         """Make the directory (or attach the one that is there), then configure it.
 
-        Raises EntryExists, Invalid for a path inside another datastore, or what the directory raises.
+        Raises EntryExists, Invalid for a path inside another datastore, TimesNotKept for a file system on which garbage could not be
+        told from chunks in use, or what the directory raises.
         """
-        path = Path(config.path)
+        if self.configs.find(config.name) is not None:
+            raise EntryExists(f"datastore '{config.name}' already exists.", section="datastore", id=config.name)
         self.check_new(config)
         if reuse:
-            FilesystemDatastore(config.name, path, locks_dir=self._locks_dir, clock=self._clock).close()
+            self._at(config).close()
         else:
-            FilesystemDatastore.create(config.name, path, locks_dir=self._locks_dir, clock=self._clock).close()
+            layout.make(Path(config.path))
+            self._check_times(config)
         self.configs.insert(config)
 
+    def _check_times(self, config: DatastoreConfig) -> None:
+        """A directory that cannot be used goes again."""
+        store = self._at(config)
+        try:
+            check_times_are_kept(store.chunks)
+        except BaseException:
+            layout.destroy(Path(config.path))
+            raise
+        finally:
+            store.close()
+
     def check_new(self, config: DatastoreConfig) -> None:
-        """Raises Invalid for a path that is not absolute, or that contains or lies in another datastore."""
+        """Raises Invalid for a path that is not absolute, or that contains or lies in another datastore, be it by a link."""
         path = Path(config.path)
         if not path.is_absolute():
             raise Invalid(f"path '{config.path}' of datastore '{config.name}' is not absolute")
+        real = path.resolve()
         for other in self.configs.all():
-            taken = Path(other.path)
-            if path == taken or path in taken.parents or taken in path.parents:
+            taken = Path(other.path).resolve()
+            if real.is_relative_to(taken) or taken.is_relative_to(real) or _is_same(real, taken):
                 raise Invalid(f"path '{config.path}' overlaps with datastore '{other.name}' at '{other.path}': choose another")
 
     def remove(self, name: str, *, destroy: bool = False, digest: str | None = None) -> None:
         """Forget a datastore, and with `destroy` remove all that is in it. Raises NoSuchEntry, StaleDigest, Conflict while in use.
 
-        The configuration goes first: nobody opens a datastore any more whose chunks are being removed.
+        First nothing new may begin, in whatever process; then it is seen whether something runs; then the configuration goes, so that
+        nobody opens a datastore any more whose chunks are being removed. Interrupted, it can be repeated.
         """
         config = self.configs.get(name)
+        self.configs.update(replace(config, maintenance_mode="delete"), digest=digest)
+        try:
+            self._check_unused(name)
+            hold = self._hold(config) if destroy else nullcontext()
+        except BaseException:
+            self.configs.update(config)
+            raise
+        with hold:
+            self.configs.delete(name)
+            self.forget(name)
+            if destroy:
+                layout.destroy(Path(config.path))
+
+    def _check_unused(self, name: str) -> None:
         active = self.active(name)
         if active.read or active.write:
             raise Conflict(f"datastore '{name}' is in use by {active.read + active.write} operations: try again when they have ended")
-        self.configs.delete(name, digest=digest)
-        self.forget(name)
-        if destroy:
-            layout.destroy(Path(config.path))
+
+    def _hold(self, config: DatastoreConfig) -> AbstractContextManager[object]:
+        """Keep writers of other processes out. Raises Conflict when there are some, NoDatastore for a directory with other things in it."""
+        try:
+            return self._at(config).hold_for_collection()
+        except layout.NoDatastore:
+            layout.check_remains(Path(config.path))
+            return nullcontext()
 
     def forget(self, name: str) -> None:
         """Let go of a datastore whose configuration is gone.
@@ -153,7 +199,15 @@ class Datastores:
     def close(self) -> None:
         """Close all, once nobody uses them any more."""
         with self._lock:
-            stores = [known[2] for known in self._open.values()]
+            stores = [known[1] for known in self._open.values()]
             self._open.clear()
         for store in stores:
             store.close()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both are the same directory, which a bind mount may hide."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

@@ -124,11 +124,24 @@ def _check_layout(base: int, path: Path) -> None:
             raise NoDatastore(f"'{path}' is not a complete datastore: it has no file {LOCK}", path=str(path))
 
 
+def check_remains(path: Path) -> None:
+    """Raises NoDatastore unless what is there is a datastore, what an interrupted `destroy` left of one, or nothing at all.
+
+    `.lock` is the last thing that goes, so without it a directory `vm` is not ours.
+    """
+    with translated("looking at", str(path)):
+        foreign = [name for name in OWN_ENTRIES if os.path.lexists(path / name)]
+        if foreign and not (path / LOCK).is_file():
+            raise NoDatastore(f"'{path}' is not a datastore, it has no file {LOCK}: '{foreign[0]}' in it is not removed", path=str(path))
+
+
 def destroy(path: Path) -> None:
     """Remove everything of the datastore and nothing else; the base goes when it is empty. The caller has stopped all users of it.
 
-    Snapshots go first and the chunks after them, so that an interrupted removal never leaves snapshots without chunks.
+    Snapshots go first and the chunks after them, so that an interrupted removal never leaves snapshots without chunks. Raises NoDatastore
+    and removes nothing when the directory was never one: a disk that is not mounted leaves a place where other things may lie.
     """
+    check_remains(path)
     with translated("removing datastore", str(path)):
         for name in OWN_ENTRIES:
             entry = path / name
