@@ -15,7 +15,7 @@ import pytest
 from kit.archiving import archive
 from kit.other_user import as_nobody
 from platevault.client.image_source import UnreadableSource
-from platevault.client.tree import archiver, folder_stack
+from platevault.client.tree import folder, folder_stack
 from platevault.client.tree.folder_stack import MAX_OPEN
 from platevault.client.tree.listing import FILE, list_directory
 from platevault.client.tree.options import TreeOptions
@@ -132,7 +132,7 @@ def test_what_vanishes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         path.rmdir() if what == "folder" else path.unlink()
         return names
 
-    monkeypatch.setattr(archiver, "list_directory", list_then_remove)
+    monkeypatch.setattr(folder, "list_directory", list_then_remove)
     made = archive(tmp_path)
     assert list(made.contents) == [b"z"]
     assert made.warnings == ["a: vanished before it was read"]
@@ -144,7 +144,7 @@ def test_a_symbolic_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path, 
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "a").symlink_to(secret)
-    monkeypatch.setattr(archiver, "list_directory", lambda _: [(b"a", FILE)])
+    monkeypatch.setattr(folder, "list_directory", lambda _: [(b"a", FILE)])
     made = archive(tree)
     assert made.contents == {}
     assert made.skipped == 1
@@ -152,7 +152,7 @@ def test_a_symbolic_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path, 
 
 def test_a_fifo_in_the_place_of_a_file_does_not_stop_the_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "a")
-    monkeypatch.setattr(archiver, "list_directory", lambda _: [(b"a", FILE)])
+    monkeypatch.setattr(folder, "list_directory", lambda _: [(b"a", FILE)])
     made = archive(tmp_path)
     assert (list(made.entries), made.skipped) == ([b""], 1)
 
@@ -201,14 +201,14 @@ def test_a_file_that_breaks_while_it_is_read_is_counted(tmp_path: Path, monkeypa
 
 def test_a_tree_deeper_than_descriptors(tmp_path: Path) -> None:
     depth = MAX_OPEN + 150
-    folder = os.open(tmp_path, os.O_RDONLY)
+    place = os.open(tmp_path, os.O_RDONLY)
     for level in range(depth):
-        os.mkdir("d", dir_fd=folder)
-        os.close(os.open(f"f{level}", os.O_CREAT, dir_fd=folder))
-        below = os.open("d", os.O_RDONLY, dir_fd=folder)
-        os.close(folder)
-        folder = below
-    os.close(folder)
+        os.mkdir("d", dir_fd=place)
+        os.close(os.open(f"f{level}", os.O_CREAT, dir_fd=place))
+        below = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN + 100, hard))
     try:

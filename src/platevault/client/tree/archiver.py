@@ -10,16 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from platevault.client.image_source import UnreadableSource
 from platevault.client.tree.attributes import AttributeReader
 from platevault.client.tree.content import PIECE_BYTES, ContentReader, read_small
-from platevault.client.tree.excludes import CLI_EXCLUDES, EXCLUDE_FILE, parse_excludes, read_exclude_file
+from platevault.client.tree.excludes import CLI_EXCLUDES, parse_excludes
 from platevault.client.tree.file_systems import FileSystems
+from platevault.client.tree.folder import Folder, list_folder
 from platevault.client.tree.folder_stack import DIRECTORY_FLAGS, FolderStack
-from platevault.client.tree.listing import DIRECTORY, FILE, Named, list_directory
+from platevault.client.tree.listing import DIRECTORY, FILE
+from platevault.client.tree.opening import FILE_FLAGS, open_entry, open_otherwise, open_root
 from platevault.client.tree.options import DEFAULT_MAX_ENTRIES, TreeOptions
 from platevault.client.tree.tree_log import TreeLog, shown
 from platevault.errors import Invalid, NotFound
@@ -30,7 +31,6 @@ from platevault.formats.pxar.items import MAX_NAME_BYTES
 from platevault.formats.pxar.metadata import Stat
 from platevault.formats.pxar.patterns import PatternList
 
-FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 SECOND_NS = 1_000_000_000
 CLI_EXCLUDES_MODE = 0o100600
 _SPECIAL = {
@@ -48,22 +48,11 @@ def archive_tree(root: Path, encoder: Encoder, catalog: CatalogWriter, options: 
     Raises NotFound, UnreadableSource or Invalid for the root, Invalid for a bad pattern or too many entries, and what the sinks raise.
     """
     excludes = parse_excludes(options.excludes, log)
-    stack = FolderStack(_open_root(root))
+    stack = FolderStack(open_root(root))
     try:
         _Walk(stack, _file_systems(stack.root, options), encoder, catalog, excludes, options, log).run(root)
     finally:
         stack.close()
-
-
-def _open_root(root: Path) -> int:
-    try:
-        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NotFound(f"{root} does not exist", path=root) from error
-    except NotADirectoryError as error:
-        raise Invalid(f"{root} is no directory: back up a file as an image (.img) or a blob (.conf)", path=root) from error
-    except OSError as error:
-        raise UnreadableSource(f"cannot open {root}: {error.strerror}", path=root) from error
 
 
 def _file_systems(root: int, options: TreeOptions) -> FileSystems:
@@ -71,18 +60,6 @@ def _file_systems(root: int, options: TreeOptions) -> FileSystems:
         return FileSystems(root, include=options.include_dev, everything=options.all_file_systems)
     except OSError as error:
         raise NotFound(f"cannot include the file system of {error.filename}: {error.strerror}", path=error.filename) from error
-
-
-class _Folder:
-    """A directory in which the walk is. `path` from the root, without slashes at its ends; `prefix` the same with one, for its entries."""
-
-    __slots__ = ("count", "names", "path", "patterns", "prefix")
-
-    def __init__(self, path: bytes, names: list[Named], patterns: PatternList) -> None:
-        self.path, self.prefix = path, path + b"/" if path else b""
-        self.names: Iterator[Named] = iter(names)
-        self.count = len(names)
-        self.patterns = patterns
 
 
 class _Walk:
@@ -102,7 +79,7 @@ class _Walk:
         self._excludes = excludes
         self._attributes, self._content = AttributeReader(log), ContentReader(log)
         self._room = options.entries_max or DEFAULT_MAX_ENTRIES
-        self._folders: list[_Folder] = []
+        self._folders: list[Folder] = []
         self._links: dict[tuple[int, int], tuple[int, bytes]] = {}  # of files with several names: offset and path of the first
 
     def run(self, root: Path) -> None:
@@ -115,7 +92,7 @@ class _Walk:
         while self._folders:
             self._go_on(self._folders[-1])
 
-    def _go_on(self, folder: _Folder) -> None:
+    def _go_on(self, folder: Folder) -> None:
         """The entries of a folder up to the next directory, or to the end."""
         for name, kind in folder.names:
             if kind == FILE:
@@ -127,23 +104,13 @@ class _Walk:
                 return
         self._leave()
 
-    def _open_folder(self, path: bytes, patterns: PatternList) -> _Folder:
-        """List the directory on top of the stack and leave out what is excluded. One that cannot be listed counts as empty."""
-        try:
-            names = list_directory(self._stack.top)
-        except OSError as error:
-            self._log.skip(path, f"its entries cannot be listed: {error.strerror}")
-            names = []
-        if any(name == EXCLUDE_FILE for name, _ in names):
-            patterns = patterns.extended(read_exclude_file(self._stack.top, path, self._log))
-        if patterns:
-            names = _without_excluded(names, path + b"/" if path else b"", patterns)
-        if not path:
-            names = [named for named in names if named[0] != CLI_EXCLUDES]
-        self._room -= len(names)
+    def _open_folder(self, path: bytes, patterns: PatternList) -> Folder:
+        """The directory on top of the stack. Raises Invalid when too many entries are open."""
+        folder = list_folder(self._stack.top, path, patterns, self._log)
+        self._room -= folder.count
         if self._room < 0:
             raise Invalid(f"too many entries in {shown(path)} and the directories above it: raise the limit with --entries-max")
-        return _Folder(path, names, patterns)
+        return folder
 
     def _leave(self) -> None:
         folder = self._folders.pop()
@@ -164,14 +131,14 @@ class _Walk:
             self._encoder.add_file(CLI_EXCLUDES, Stat(CLI_EXCLUDES_MODE, 0, os.getuid(), os.getgid()), b"", lines)
             self._catalog.add_file(CLI_EXCLUDES, len(lines), 0)
 
-    def _enter(self, folder: _Folder, name: bytes) -> bool:
+    def _enter(self, folder: Folder, name: bytes) -> bool:
         """Begin a directory. False when it was skipped, or is complete because it is another file system's."""
         path = folder.prefix + name
         if len(self._folders) == MAX_DEPTH:
             self._log.skip(path, f"more than {MAX_DEPTH} directories are nested")
             return False
         try:
-            directory = self._open(name, DIRECTORY_FLAGS)
+            directory = open_entry(name, DIRECTORY_FLAGS, self._stack.top)
         except OSError as error:
             self._not_opened(path, error)
             return False
@@ -187,13 +154,13 @@ class _Walk:
         self._folders.append(self._open_folder(path, folder.patterns))
         return True
 
-    def _file(self, folder: _Folder, name: bytes) -> None:
+    def _file(self, folder: Folder, name: bytes) -> None:
         """A regular file. Most of a backup's own time is spent here, hence the steps that are written out."""
         try:
             file = os.open(name, FILE_FLAGS | os.O_NOATIME, dir_fd=self._stack.top)
         except OSError as error:
             try:
-                file = self._open_otherwise(name, FILE_FLAGS, error)
+                file = open_otherwise(name, FILE_FLAGS, self._stack.top, error)
             except OSError as last:
                 self._not_opened(folder.prefix + name, last)
                 return
@@ -240,7 +207,7 @@ class _Walk:
             data += bytes(size - len(data))
         return data
 
-    def _other(self, folder: _Folder, name: bytes) -> bool:
+    def _other(self, folder: Folder, name: bytes) -> bool:
         """A symbolic link, device, fifo or socket, reached by its name only. True when it is a directory by now, and was entered."""
         path, directory = folder.prefix + name, self._stack.top
         try:
@@ -276,22 +243,6 @@ class _Walk:
         flags, metadata = self._attributes.read(system, file, path, directory=directory)
         return _stat(state, flags), metadata
 
-    def _open(self, name: bytes, flags: int) -> int:
-        """Open an entry of the directory on top, without leaving a trace in its access time where that is allowed. Raises OSError."""
-        try:
-            return os.open(name, flags | os.O_NOATIME, dir_fd=self._stack.top)
-        except OSError as error:
-            return self._open_otherwise(name, flags, error)
-
-    def _open_otherwise(self, name: bytes, flags: int, error: OSError) -> int:
-        """Open it after a first refusal, if there is another way. Raises OSError."""
-        if error.errno == errno.EPERM:
-            return os.open(name, flags, dir_fd=self._stack.top)  # only the owner may ask for O_NOATIME
-        if error.errno == errno.EAGAIN:
-            # Somebody holds a lease on the file, e.g. Samba: wait until it is given back. Only regular files have leases.
-            return os.open(name, flags & ~os.O_NONBLOCK, dir_fd=self._stack.top)
-        raise error
-
     def _not_opened(self, path: bytes, error: OSError) -> None:
         if error.errno == errno.ENOENT:
             self._log.warn(path, "vanished before it was read")
@@ -303,12 +254,3 @@ class _Walk:
 
 def _stat(state: os.stat_result, flags: int) -> Stat:
     return Stat(state.st_mode, flags, state.st_uid, state.st_gid, *divmod(state.st_mtime_ns, SECOND_NS))
-
-
-def _without_excluded(names: list[Named], prefix: bytes, patterns: PatternList) -> list[Named]:
-    kept = []
-    for name, kind in names:
-        match = patterns.decide(prefix + name, directory=kind == DIRECTORY)
-        if match is None or match.includes:
-            kept.append((name, kind))
-    return kept
