@@ -19,6 +19,7 @@ from platevault.config.users import Token, User
 STORE = "store"
 PASSWORD = "correct horse"
 TASK_TIMEOUT_S = 60.0
+ZERO_CHUNK_FOLDER = "bb9f"  # garbage collection begins by writing the chunk of zeros
 
 
 class Site:
@@ -38,6 +39,7 @@ class Site:
     def add_store(self, name: str) -> SparseDatastore:
         """Another datastore, empty; its chunk directories are made when they are needed."""
         store = sparse_store(self.where, name=name, clock=self.clock)
+        (self.where / name / ".chunks" / ZERO_CHUNK_FOLDER).mkdir(0o750)
         self.services.datastores.configs.insert(DatastoreConfig(name, str(self.where / name)))
         return store
 
