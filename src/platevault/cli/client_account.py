@@ -45,9 +45,11 @@ def status(
     verbose: VerboseOption = False,
 ) -> None:
     """Show the space of the datastore."""
+    from platevault.client.answers import object_of
+
     client = open_client(repository, fingerprint)
-    found = client.rest.get(f"admin/datastore/{client.repository.store}/status")
-    total, used, free = (int(found.get(key) or 0) for key in ("total", "used", "avail"))
+    found = object_of("status", client.rest.get(f"admin/datastore/{client.repository.store}/status"), total=int, used=int, avail=int)
+    total, used, free = (found["total"], found["used"], found["avail"])
     share = f" ({100 * used / total:.1f} %)" if total else ""
     output(chosen).value(found, f"total {format_bytes(total)}, used {format_bytes(used)}{share}, available {format_bytes(free)}")
 
@@ -62,10 +64,12 @@ def version(
     """Show the version of this program and, with a repository, of the server."""
     from importlib.metadata import version as installed
 
+    from platevault.client.answers import object_of
+
     ours = installed("platevault")
     if client_only or not repository:
         output(chosen).value({"client": {"version": ours}}, f"platevault {ours}")
         return
-    found = open_client(repository, fingerprint).rest.get("version")
-    text = f"platevault {ours}\nserver {found.get('version')}-{found.get('release')}"
+    found = object_of("version", open_client(repository, fingerprint).rest.get("version"), version=str, release=str)
+    text = f"platevault {ours}\nserver {found['version']}-{found['release']}"
     output(chosen).value({"client": {"version": ours}, "server": found}, text)

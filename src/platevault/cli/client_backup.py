@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from platevault.cli.client_key_options import CryptModeOption, KeyFdOption, KeyFileOption, KeyOptions, MasterOption, encryption
+from platevault.cli.client_key_options import (
+    CryptModeOption,
+    KeyFdOption,
+    KeyFileOption,
+    KeyOptions,
+    MasterFdOption,
+    MasterOption,
+    encryption,
+)
 from platevault.cli.client_options import FingerprintOption, NamespaceOption, OutputOption, RepositoryOption, VerboseOption, open_client
 from platevault.cli.exit_codes import INCOMPLETE
 from platevault.cli.output import OutputFormat, format_bytes, note, output, progress
@@ -37,6 +45,7 @@ def backup(
     keyfile: KeyFileOption = None,
     keyfd: KeyFdOption = None,
     master_pubkey_file: MasterOption = None,
+    master_pubkey_fd: MasterFdOption = None,
     crypt_mode: CryptModeOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress.")] = False,
     chosen: OutputOption = OutputFormat.TEXT,
@@ -51,8 +60,8 @@ def backup(
 
     client = open_client(repository, fingerprint, namespace)
     specs = parse_specs(archives)
-    made = encryption(KeyOptions(keyfile, keyfd, master_pubkey_file, crypt_mode))
-    snapshot = SnapshotName.make(backup_type, backup_id or socket.gethostname(), backup_time or int(SystemClock().now()))
+    made = encryption(KeyOptions(keyfile, keyfd, master_pubkey_file, crypt_mode, master_pubkey_fd))
+    snapshot = SnapshotName.make(backup_type, backup_id or socket.gethostname().partition(".")[0], backup_time or int(SystemClock().now()))
     tree = TreeOptions(tuple(exclude or ()), tuple(include_dev or ()), all_file_systems=all_file_systems, entries_max=entries_max)
     warnings = _Warnings()
     plan = BackupPlan(snapshot, specs, made, tree, warnings)

@@ -10,7 +10,7 @@ import typer
 
 from platevault.cli.client_key_options import KeyFdOption, KeyFileOption, KeyOptions, reading_key
 from platevault.cli.client_options import FingerprintOption, NamespaceOption, OutputOption, RepositoryOption, VerboseOption, open_client
-from platevault.cli.output import OutputFormat, output
+from platevault.cli.output import OutputFormat, output, printable
 
 if TYPE_CHECKING:
     from platevault.formats.catalog import CatalogReader
@@ -57,4 +57,4 @@ def _entries(reader: CatalogReader) -> Iterator[dict[str, Any]]:
 
 def _line(entry: dict[str, Any]) -> str:
     tail = f" {entry['size']} {entry['mtime']}" if "size" in entry else ""
-    return f'{entry["kind"]} "{entry["path"]}"{tail}'
+    return f'{entry["kind"]} "{printable(entry["path"])}"{tail}'

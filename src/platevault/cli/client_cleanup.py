@@ -43,6 +43,8 @@ def prune(
     verbose: VerboseOption = False,
 ) -> None:
     """Remove the snapshots of a group that no rule keeps. Without any rule all are kept."""
+    from platevault.client.answers import items_of
+    from platevault.client.snapshots import SNAPSHOT
     from platevault.formats.names import GroupName
 
     name = GroupName.parse(group)
@@ -55,7 +57,7 @@ def prune(
         "keep_monthly": keep_monthly,
         "keep_yearly": keep_yearly,
     }
-    found = client.rest.post(
+    data = client.rest.post(
         f"admin/datastore/{client.repository.store}/prune",
         ns=client.ns,
         backup_type=name.type.value,
@@ -63,6 +65,7 @@ def prune(
         dry_run=dry_run or None,
         **rules,
     )
+    found = items_of(f"prune of {name}", data, **SNAPSHOT)
     output(chosen).table([Column("snapshot", "Snapshot"), Column("what", "Decision")], [_row(item) for item in found])
 
 

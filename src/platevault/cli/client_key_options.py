@@ -31,6 +31,7 @@ KeyFdOption = Annotated[int | None, typer.Option("--keyfd", help="Descriptor to 
 MasterOption = Annotated[
     Path | None, typer.Option("--master-pubkey-file", help="RSA key to which the encryption key is wrapped.", show_default=False)
 ]
+MasterFdOption = Annotated[int | None, typer.Option("--master-pubkey-fd", help="Descriptor to read the RSA key from.", show_default=False)]
 CryptModeOption = Annotated[
     str | None, typer.Option("--crypt-mode", help="none, encrypt or sign-only; encrypt when there is a key.", show_default=False)
 ]
@@ -44,6 +45,7 @@ class KeyOptions:
     keyfd: int | None = None
     master: Path | None = None
     mode: str | None = None
+    master_fd: int | None = None
 
 
 def default_places(name: str, environment: Mapping[str, str] = os.environ) -> Iterator[Path]:
@@ -65,6 +67,14 @@ def read_key_bytes(path: Path) -> bytes:
         raise Unavailable(f"cannot read {path}: {error.strerror}", path=path) from error
 
 
+def _read_descriptor(descriptor: int, option: str) -> bytes:
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(MAX_KEY_BYTES)
+    except OSError as error:
+        raise Invalid(f"{option} {descriptor} cannot be read: {error.strerror}") from error
+
+
 def find_key(options: KeyOptions) -> KeyFile | None:
     """The key file of the options, else from a default place; None when there is none."""
     from platevault.formats.key_file import parse
@@ -72,17 +82,22 @@ def find_key(options: KeyOptions) -> KeyFile | None:
     if options.keyfile is not None and options.keyfd is not None:
         raise Invalid("--keyfile and --keyfd exclude each other")
     if options.keyfd is not None:
-        with os.fdopen(options.keyfd, "rb") as file:
-            return parse(file.read(MAX_KEY_BYTES))
+        return parse(_read_descriptor(options.keyfd, "--keyfd"))
     path = options.keyfile or next((place for place in default_places(KEY_NAME) if place.exists()), None)
     return None if path is None else parse(read_key_bytes(path))
 
 
+def given_passphrase() -> str | None:
+    """What PBS_ENCRYPTION_PASSWORD and its kin say. Ask once: a descriptor can be read once, and a command may ask somebody."""
+    return secret_from("PBS_ENCRYPTION_PASSWORD", os.environ)
+
+
 def unlock(file: KeyFile) -> CryptKey:
     """The key itself; the passphrase comes from PBS_ENCRYPTION_PASSWORD or the terminal."""
-    if file.kdf is None:
-        return file.unlock()
-    passphrase = secret_from("PBS_ENCRYPTION_PASSWORD", os.environ)
+    return file.unlock() if file.kdf is None else _unlock_with(file, given_passphrase())
+
+
+def _unlock_with(file: KeyFile, passphrase: str | None) -> CryptKey:
     if passphrase is None:
         hint = f" (hint: {file.hint})" if file.hint and sys.stdin.isatty() else ""
         passphrase = ask_secret(f"Passphrase of the key{hint}", otherwise="the key is locked: set PBS_ENCRYPTION_PASSWORD")
@@ -92,10 +107,13 @@ def unlock(file: KeyFile) -> CryptKey:
 def reading_key(options: KeyOptions) -> CryptKey | None:
     """The key for a restore. A default key that is locked is only opened when it was asked for or a passphrase is at hand."""
     file = find_key(options)
-    given = options.keyfile is not None or options.keyfd is not None
-    if file is None or (not given and file.kdf is not None and secret_from("PBS_ENCRYPTION_PASSWORD", os.environ) is None):
+    if file is None:
         return None
-    return unlock(file)
+    if file.kdf is None:
+        return file.unlock()
+    passphrase = given_passphrase()
+    asked_for = options.keyfile is not None or options.keyfd is not None
+    return _unlock_with(file, passphrase) if asked_for or passphrase is not None else None
 
 
 def encryption(options: KeyOptions) -> Encryption:
@@ -117,8 +135,18 @@ def encryption(options: KeyOptions) -> Encryption:
 
 
 def _wrapped(options: KeyOptions, key: CryptKey, file: KeyFile) -> bytes | None:
+    """The key file encrypted with the master key, when there is one."""
     from platevault.clock import SystemClock
     from platevault.formats import master_key
 
+    pem = _master(options)
+    return None if pem is None else master_key.wrap(key, file, master_key.load_public(pem), now=SystemClock().now())
+
+
+def _master(options: KeyOptions) -> bytes | None:
+    if options.master is not None and options.master_fd is not None:
+        raise Invalid("--master-pubkey-file and --master-pubkey-fd exclude each other")
+    if options.master_fd is not None:
+        return _read_descriptor(options.master_fd, "--master-pubkey-fd")
     path = options.master or next((place for place in default_places(MASTER_NAME) if place.exists()), None)
-    return None if path is None else master_key.wrap(key, file, master_key.load_public(read_key_bytes(path)), now=SystemClock().now())
+    return None if path is None else read_key_bytes(path)

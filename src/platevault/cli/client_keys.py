@@ -89,6 +89,7 @@ def import_key(
     note(f"{place}: imported")
 
 
+@app.command("paperkey", hidden=True)  # as proxmox-backup-client calls it
 @app.command("export-paper")
 def export_paper(
     path: PathArgument = None,
@@ -201,6 +202,7 @@ def _write_new(place: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        _sync_folder(place)
     except FileExistsError as error:
         raise Conflict(f"{place} exists: a key is never written over another", path=place) from error
     except OSError as error:
@@ -208,7 +210,18 @@ def _write_new(place: Path, data: bytes) -> None:
 
 
 def _replace(place: Path, data: bytes) -> None:
+    """The old key is there until the new one is."""
     fresh = place.with_name(place.name + ".new")
     fresh.unlink(missing_ok=True)
     _write_new(fresh, data)
     os.replace(fresh, place)
+    _sync_folder(place)
+
+
+def _sync_folder(place: Path) -> None:
+    """Without this a power cut may take the name of a file that is on the disk."""
+    folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -18,10 +18,12 @@ def groups(
     verbose: VerboseOption = False,
 ) -> None:
     """List the backup groups."""
+    from platevault.client.answers import items_of
     from platevault.formats.names import GroupName, format_time
 
     client = open_client(repository, fingerprint, namespace)
-    found = client.rest.get(f"admin/datastore/{client.repository.store}/groups", ns=client.ns)
+    data = client.rest.get(f"admin/datastore/{client.repository.store}/groups", ns=client.ns)
+    found = items_of("groups", data, backup_type=str, backup_id=str)
     found.sort(key=lambda item: GroupName.make(item["backup-type"], item["backup-id"]).sort_key)
     columns = [
         Column("group", "Group"),
@@ -60,8 +62,8 @@ def snapshots(
 
 def _state(item: dict[str, Any]) -> str:
     words = ["protected"] if item.get("protected") else []
-    if item.get("verification"):
-        words.append(f"verify {item['verification'].get('state', '?')}")
+    if isinstance(verified := item.get("verification"), dict):
+        words.append(f"verify {verified.get('state', '?')}")
     return ", ".join(words)
 
 
@@ -74,10 +76,12 @@ def files(
     verbose: VerboseOption = False,
 ) -> None:
     """List the files of a snapshot."""
+    from platevault.client.answers import items_of
     from platevault.client.snapshots import parts, resolve_snapshot
 
     client = open_client(repository, fingerprint, namespace)
     name = resolve_snapshot(lambda: client.rest, client.repository.store, client.ns, snapshot)
-    found = client.rest.get(f"admin/datastore/{client.repository.store}/files", ns=client.ns, **parts(name))
+    data = client.rest.get(f"admin/datastore/{client.repository.store}/files", ns=client.ns, **parts(name))
+    found = items_of(f"files of {name}", data, filename=str)
     columns = [Column("filename", "File"), Column("size", "Size", format_bytes, right=True), Column("crypt-mode", "Encryption")]
     output(chosen).table(columns, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ import typer
 
 from platevault.cli.failure import show_trace
 from platevault.cli.output import OutputFormat, note
-from platevault.cli.secrets_from import ask_secret, secret_from
+from platevault.cli.secrets_from import ask_secret, on_a_terminal, secret_from
 from platevault.errors import Forbidden, Invalid
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ FingerprintOption = Annotated[
     str | None, typer.Option("--fingerprint", envvar="PBS_FINGERPRINT", help="SHA-256 of the server's certificate.", show_default=False)
 ]
 NamespaceOption = Annotated[str, typer.Option("--ns", envvar="PBS_NAMESPACE", help="Namespace; empty for the root.", show_default=False)]
-OutputOption = Annotated[OutputFormat, typer.Option("--output", help="Text for people, or JSON.")]
+OutputOption = Annotated[OutputFormat, typer.Option("--output", "--output-format", help="Text for people, or JSON.")]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show where an error came from.", callback=show_trace, show_default=False)
 ]
@@ -48,6 +47,12 @@ VerboseOption = Annotated[
 def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Our own folder for accepted fingerprints."""
     return Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "platevault"
+
+
+def fingerprint_files(environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Files of accepted fingerprints: ours, then the one that proxmox-backup-client keeps for the same user."""
+    ours = config_folder(environment)
+    return [ours / "fingerprints", ours.parent / "proxmox-backup" / "fingerprints"]
 
 
 def ticket_file(environment: Mapping[str, str] = os.environ) -> Path:
@@ -83,7 +88,7 @@ class Client:
 
         if self.fingerprint is not None:
             return Trust(parse_fingerprint(self.fingerprint))
-        known = load_fingerprint(config_folder() / "fingerprints", self.repository.server)
+        known = next((found for file in fingerprint_files() if (found := load_fingerprint(file, self.repository.server))), None)
         return Trust(known) if known is not None else self._settle_trust()
 
     def _settle_trust(self) -> Trust:
@@ -94,7 +99,7 @@ class Client:
         try:
             open_tls(self.repository.host, self.repository.port, Trust()).close()
         except UntrustedCertificate:
-            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            if not on_a_terminal():
                 raise
         else:
             return Trust()
@@ -102,7 +107,7 @@ class Client:
         note(f"The certificate of {self.repository.server} is not known. Its SHA-256 fingerprint is\n  {shown}")
         if not typer.confirm("Is this the right server? It will be remembered", err=True):
             raise Forbidden("the server's certificate was not accepted")
-        store_fingerprint(config_folder() / "fingerprints", self.repository.server, shown)
+        store_fingerprint(fingerprint_files()[0], self.repository.server, shown)
         return Trust(shown)
 
     @cached_property

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from platevault.cli.exit_codes import exit_code
+from platevault.cli.output import printable
 from platevault.errors import PlatevaultError
 
 _shown = {"trace": False}
@@ -19,6 +20,7 @@ def show_trace(wanted: bool) -> None:
 
 def run_reported(command: Callable[[], int]) -> int:
     """Run a whole command line; returns its exit status. Errors of ours become one line, others too, with a hint to `-v`."""
+    _shown["trace"] = False
     try:
         return command()
     except PlatevaultError as error:
@@ -36,5 +38,5 @@ def run_reported(command: Callable[[], int]) -> int:
 def _report(error: BaseException, line: str) -> int:
     if _shown["trace"]:
         traceback.print_exception(error)
-    print(line, file=sys.stderr)
+    print(printable(line), file=sys.stderr)
     return exit_code(error)

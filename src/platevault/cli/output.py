@@ -23,6 +23,7 @@ class OutputFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    JSON_PRETTY = "json-pretty"  # a name that users of proxmox-backup-client know; the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,17 @@ class JsonOutput:
 
 def output(chosen: OutputFormat) -> Output:
     """The printer for `--output`."""
-    return JsonOutput() if chosen is OutputFormat.JSON else TextOutput()
+    return TextOutput() if chosen is OutputFormat.TEXT else JsonOutput()
 
 
 def note(text: str) -> None:
     """A message that is no answer, on standard error."""
-    print(text, file=sys.stderr)
+    print("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """A line for people. Names and texts come from other machines: what could drive a terminal is escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode() for letter in text)
 
 
 def format_bytes(size: float) -> str:
@@ -91,7 +97,7 @@ def format_bytes(size: float) -> str:
 
 def _cell(column: Column, row: Mapping[str, Any]) -> str:
     value = row.get(column.key)
-    return "" if value is None else column.show(value)
+    return "" if value is None else printable(column.show(value))
 
 
 def _draw(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:

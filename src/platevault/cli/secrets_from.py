@@ -30,7 +30,11 @@ def secret_from(name: str, environment: Mapping[str, str]) -> str | None:
             return _first_line(Path(environment[f"{name}_FILE"]).read_bytes())
         if f"{name}_CMD" in environment:
             return _first_line(_run(environment[f"{name}_CMD"]))
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+    except subprocess.CalledProcessError as error:  # its text holds the command line, in which secrets may stand
+        raise Invalid(f"{name}_CMD: the command has ended with status {error.returncode}") from error
+    except subprocess.TimeoutExpired as error:
+        raise Invalid(f"{name}_CMD: the command has not ended within {COMMAND_TIMEOUT_S} s") from error
+    except (OSError, ValueError) as error:
         raise Invalid(f"{name}: the secret cannot be read: {error}") from error
     return None
 
@@ -52,6 +56,11 @@ def _run(command: str) -> bytes:
 
 def _first_line(raw: bytes) -> str:
     return raw.split(b"\n", 1)[0].rstrip(b"\r").decode()
+
+
+def on_a_terminal() -> bool:
+    """Whether there is somebody to ask: a keyboard, and a screen that is not our answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask_secret(prompt: str, *, otherwise: str) -> str:

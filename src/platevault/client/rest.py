@@ -57,6 +57,7 @@ class RestClient:
         self._credentials = credentials
         self._clock = clock
         self._ticket = ticket
+        self._is_ours = ticket is None
         self._lock = threading.Lock()
         self._pool = _open_pool(repository, trust)
 
@@ -96,9 +97,14 @@ class RestClient:
         """A ticket that is valid for more than an hour. Only for password credentials."""
         with self._lock:
             assert isinstance(self._credentials, PasswordCredentials)
-            if self._ticket is None or not 0 <= self._clock.now() - self._ticket.issued < RENEW_AFTER_S:
+            if self._ticket is None or self._must_renew(self._ticket, self._credentials):
                 self._ticket = self._renew(self._ticket, self._credentials)
+                self._is_ours = True
             return self._ticket
+
+    def _must_renew(self, ticket: Ticket, credentials: PasswordCredentials) -> bool:
+        """Old ones, and those of an earlier process while there is a password: the server may not know them any more."""
+        return not 0 <= self._clock.now() - ticket.issued < RENEW_AFTER_S or (not self._is_ours and credentials.password != "")
 
     def _renew(self, old: Ticket | None, credentials: PasswordCredentials) -> Ticket:
         if old is not None:

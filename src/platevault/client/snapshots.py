@@ -8,28 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from platevault.client.answers import Item, items_of
 from platevault.client.rest import RestClient
 from platevault.errors import NotFound
 from platevault.formats.names import MANIFEST_NAME, GroupName, SnapshotName
 
-Listed = dict[str, Any]
+SNAPSHOT: dict[str, type] = {"backup_type": str, "backup_id": str, "backup_time": int}
 
 
-def list_snapshots(rest: RestClient, store: str, namespace: str | None, group: GroupName | None = None) -> list[Listed]:
+def list_snapshots(rest: RestClient, store: str, namespace: str | None, group: GroupName | None = None) -> list[Item]:
     """The server's items, oldest first within a group."""
     parts = {} if group is None else {"backup_type": group.type.value, "backup_id": group.id}
-    found: list[Listed] = rest.get(f"admin/datastore/{store}/snapshots", ns=namespace, **parts)
+    found = items_of("snapshots", rest.get(f"admin/datastore/{store}/snapshots", ns=namespace, **parts), **SNAPSHOT)
     return sorted(found, key=lambda item: (GroupName.make(item["backup-type"], item["backup-id"]).sort_key, item["backup-time"]))
 
 
-def name_of(item: Listed) -> SnapshotName:
+def name_of(item: Item) -> SnapshotName:
     """The name of a listed snapshot."""
     return SnapshotName.make(item["backup-type"], item["backup-id"], item["backup-time"])
 
 
-def file_names(item: Listed) -> list[str]:
+def file_names(item: Item) -> list[str]:
     """Names of the files of a listed snapshot; servers list objects, for unfinished snapshots sometimes bare names."""
-    return [file if isinstance(file, str) else str(file["filename"]) for file in item.get("files") or []]
+    files = item.get("files")
+    return [str(file.get("filename")) if isinstance(file, dict) else str(file) for file in (files if isinstance(files, list) else [])]
 
 
 def resolve_snapshot(rest: Callable[[], RestClient], store: str, namespace: str | None, text: str) -> SnapshotName:
