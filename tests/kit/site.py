@@ -39,8 +39,8 @@ class Site:
     def add_store(self, name: str) -> SparseDatastore:
         """Another datastore, empty; its chunk directories are made when they are needed."""
         store = sparse_store(self.where, name=name, clock=self.clock)
-        (self.where / name / ".chunks" / ZERO_CHUNK_FOLDER).mkdir(0o750)
-        self.services.datastores.configs.insert(DatastoreConfig(name, str(self.where / name)))
+        (self.where / name / ".chunks" / ZERO_CHUNK_FOLDER).mkdir(0o750, exist_ok=True)
+        self.services.datastores.configs.put(DatastoreConfig(name, str(self.where / name)))
         return store
 
     def session(self, user_id: str) -> Session:
