@@ -125,7 +125,9 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, *, clock: Clock, names: Sequen
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime.fromtimestamp(clock.now() - 24 * 3600, UTC))  # clocks of clients may be behind
         .not_valid_after(NOT_AFTER)
-        .add_extension(x509.SubjectAlternativeName([_alternative(one) for one in dict.fromkeys(names)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([_alternative(one) for one in dict.fromkeys(names) if one and one.isascii()]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
@@ -152,10 +154,19 @@ def _name(name: x509.Name) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+    """Write a file that only its owner may read, whole or not at all; it survives a power cut: clients have its fingerprint from now on."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
