@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from platevault.errors import NotFound, PlatevaultError
+from platevault.errors import Corrupt, NotFound, PlatevaultError
 from platevault.formats.manifest import CryptMode, Manifest
 from platevault.formats.names import MANIFEST_NAME, BackupType, GroupName, Namespace, SnapshotName
 from platevault.store.datastore import Datastore, SnapshotEntry
@@ -94,10 +94,13 @@ def list_group_snapshots(store: Datastore, ns: Namespace, group: GroupName) -> l
     seen: _Seen = {}
     infos = []
     for entry in store.snapshots(ns, group):
-        info = _known(before, entry, owner) or _read(store, ns, entry, owner)
+        info = _known(before, entry, owner)
+        sure = info is not None
+        if info is None:
+            info, sure = _read(store, ns, entry, owner)
         if info is not None:
             infos.append(info)
-            if entry.version is not None:
+            if entry.version is not None and sure:
                 seen[entry.name.time] = entry, info
     if seen:
         of_store[ns, group] = seen
@@ -127,15 +130,17 @@ def _known(before: _Seen, entry: SnapshotEntry, owner: str | None) -> SnapshotIn
     return info if old is entry or (entry.version is not None and old.version == entry.version) else None
 
 
-def _read(store: Datastore, ns: Namespace, entry: SnapshotEntry, owner: str | None) -> SnapshotInfo | None:
+def _read(store: Datastore, ns: Namespace, entry: SnapshotEntry, owner: str | None) -> tuple[SnapshotInfo | None, bool]:
+    """What there is to say, and whether that is sure: what cannot be read now is asked for again the next time."""
+    names: dict[str, int] = {}
     try:
         names = {file.name: file.size for file in store.files(ns, entry.name)}
         manifest = store.read_manifest(ns, entry.name) if entry.finished else None
     except NotFound:
-        return None
-    except PlatevaultError:  # corrupt or unreadable: it must show up in the list all the same
-        manifest = None
-    return _describe(ns, entry, owner, names, manifest)
+        return None, False
+    except PlatevaultError as error:  # it must show up in the list all the same
+        return _describe(ns, entry, owner, names, None), isinstance(error, Corrupt)
+    return _describe(ns, entry, owner, names, manifest), True
 
 
 def _describe(ns: Namespace, entry: SnapshotEntry, owner: str | None, names: dict[str, int], manifest: Manifest | None) -> SnapshotInfo:
