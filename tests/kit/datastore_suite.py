@@ -402,6 +402,18 @@ class IndexSuite:
         assert (store.files(ROOT, name), list(store.index_files())) == ([], [])
         writer.drop()
 
+    def test_an_index_without_chunks_is_refused(self, store: Datastore) -> None:
+        """Nobody could read it, and garbage collection would stop at it."""
+        name = unfinished(store)
+        dynamic = store.create_dynamic_index(ROOT, name, "a.didx")
+        with pytest.raises(Invalid, match="no chunks"):
+            dynamic.close()
+        fixed = store.create_fixed_index(ROOT, name, "a.fidx", size=None)
+        with pytest.raises(Invalid, match="no chunks"):
+            fixed.close(0)
+        assert (store.files(ROOT, name), list(store.index_files())) == ([], [])
+        store.create_dynamic_index(ROOT, name, "a.didx").drop()
+
     def test_an_index_that_is_none_is_corrupt(self, store: Datastore) -> None:
         name = unfinished(store)
         writer = store.create_dynamic_index(ROOT, name, "a.didx")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from platevault.errors import Conflict
+from platevault.errors import Conflict, Invalid
 from platevault.formats import dynamic_index, fixed_index
 from platevault.formats.fixed_index import CHUNK_BYTES, FixedIndex
 from platevault.store.datastore import Digest
@@ -32,6 +32,10 @@ READ_BYTES = 1024 * 1024
 
 class IndexOpen(Conflict):
     """This index is being written already. Facts: `path`."""
+
+
+class EmptyIndex(Invalid):
+    """An index without chunks has no meaning, and garbage collection stops at what it cannot understand. Facts: `path`."""
 
 
 class _TempFile:
@@ -77,6 +81,8 @@ class _TempFile:
     def _publish(self, header: bytes, length: int) -> None:
         """Cut to `length`, put the header in front and rename. The writer is closed afterwards, whatever happened."""
         try:
+            if length <= HEADER_BYTES:
+                raise EmptyIndex(f"index '{self.name}' has no chunks", path=self.name)
             with translated("closing index", self.name):
                 os.ftruncate(self._descriptor, length)
                 dirs.write_all(self._descriptor, header, 0)
@@ -156,7 +162,7 @@ class FixedIndexFile(_TempFile):
             return _hash_range(self._descriptor, HEADER_BYTES, end)
 
     def close(self, size: int) -> bytes:
-        """Complete the index of an image of `size` bytes, give it its name, return its checksum."""
+        """Complete the index of an image of `size` bytes, give it its name, return its checksum. Raises EmptyIndex, StorageFailed."""
         self._entries = _chunks(size)
         checksum = self.checksum()
         header = fixed_index.header(self._uuid, self._ctime, checksum, size, CHUNK_BYTES)
@@ -191,7 +197,7 @@ class DynamicIndexFile(_TempFile):
         return self._hash.digest()
 
     def close(self) -> bytes:
-        """Complete the index, give it its name, return its checksum."""
+        """Complete the index, give it its name, return its checksum. Raises EmptyIndex, StorageFailed."""
         checksum = self.checksum()
         self._publish(dynamic_index.header(self._uuid, self._ctime, checksum), self._written)
         return checksum
