@@ -23,17 +23,17 @@ def shown(entry: Record) -> dict[str, Any]:
     return {name.replace("_", "-"): value for name, value in fields.items() if value is not None}
 
 
-def given(p: Params, kind: type[R]) -> dict[str, Any]:
-    """The parameters of a request that are fields of the record, as they are stored."""
+def given(p: Params, kind: type[R], defaults: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """The parameters of a request that are fields of the record, as they are stored. defaults: values that are stored as absent."""
     names = [name for name in kind.__dataclass_fields__ if name in p.model_fields_set]
-    return {name: _stored(getattr(p, name)) for name in names}
+    values = {name: _stored(getattr(p, name)) for name in names}
+    return values | {name: None for name, value in (defaults or {}).items() if name in values and values[name] == value}
 
 
 def updated(entry: R, p: Params, *, delete: list[Any] | None = None, defaults: Mapping[str, object] | None = None) -> R:
     """The record after an update. delete: API names of fields to unset. defaults: values that are stored as absent, by field."""
     unset = dict.fromkeys(name.replace("-", "_") for name in delete or ())
-    values = given(p, type(entry))
-    values |= {name: None for name, value in (defaults or {}).items() if name in values and values[name] == value}
+    values = given(p, type(entry), defaults)
     return dataclasses.replace(entry, **{**unset, **values})
 
 

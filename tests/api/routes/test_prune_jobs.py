@@ -45,6 +45,11 @@ def test_a_schedule_has_a_next_run(site: Site) -> None:
     assert site.root.get("/admin/prune", {"store": "other"}).data == []
 
 
+def test_an_enabled_job_says_nothing_of_it(site: Site) -> None:
+    create(site.root, disable=False)
+    assert "disable" not in site.root.get(ONE).data
+
+
 def test_an_id_exists_once(site: Site) -> None:
     create(site.root)
     assert create(site.root).text == "parameter verification failed - 'id': job 'daily-1' already exists."

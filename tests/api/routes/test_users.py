@@ -193,8 +193,11 @@ def test_others_may_not(site: Site) -> None:
     assert (answer.status, answer.text) == (400, "you are not authorized to change the password.")
 
 
-def test_a_token_cannot_confirm(site: Site) -> None:
-    alice = site.user("alice", password=PASSWORD)
-    token = site.token(alice)
-    form = {"userid": "alice@pbs", "password": OTHER, "confirmation-password": PASSWORD}
+def test_tokens_change_no_password(site: Site) -> None:
+    alice = site.user("alice", {"/": "Admin"}, password=PASSWORD)
+    token = site.token(alice, roles={"/": "Admin"})
+    form = {"userid": "alice@pbs", "password": OTHER}
     assert token.put("/access/password", form).status == 401
+    assert token.put("/access/password", {**form, "confirmation-password": "wrong-one"}).status == 401
+    assert token.put("/access/password", {**form, "confirmation-password": PASSWORD}).status == 400
+    assert site.services.auth.is_password("alice@pbs", PASSWORD)

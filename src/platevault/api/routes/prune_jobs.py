@@ -22,6 +22,7 @@ from platevault.services.tasks import Task
 
 PLACE = "/config/prune"
 SEEN_WITH = (AUDIT, MODIFY)
+DEFAULTS = {"disable": False}
 Deletable = Literal[
     "comment", "disable", "ns", "max-depth", "keep-last", "keep-hourly", "keep-daily", "keep-weekly", "keep-monthly", "keep-yearly"
 ]
@@ -65,7 +66,7 @@ def create_job(call: Call, p: NewJob) -> None:
     """Create a job."""
     require_single(call, datastore_path(p.store, p.ns), MODIFY)
     must_be_new(call.app.jobs.prune, p.id)
-    call.app.jobs.prune.insert(PruneJob(**records.given(p, PruneJob)))
+    call.app.jobs.prune.insert(PruneJob(**records.given(p, PruneJob, DEFAULTS)))
 
 
 def update_job(call: Call, p: JobUpdate) -> None:
@@ -73,7 +74,7 @@ def update_job(call: Call, p: JobUpdate) -> None:
     jobs = call.app.jobs.prune
     job = jobs.get(p.id)
     require_single(call, job_place(job), MODIFY)
-    changed = records.updated(job, p, delete=p.delete, defaults={"disable": False})
+    changed = records.updated(job, p, delete=p.delete, defaults=DEFAULTS)
     require_single(call, job_place(changed), MODIFY)
     jobs.update(changed, digest=p.digest)
 

@@ -12,7 +12,7 @@ from platevault.api.parameters import Params
 from platevault.api.route import Call, Reply, Route
 from platevault.api.statuses import WithStatus
 from platevault.api.types import Comment, Digest, Natural, NewPassword, PersonText, TriedPassword, UserId
-from platevault.config.identifiers import realm_of, user_of
+from platevault.config.identifiers import is_token, realm_of, user_of
 from platevault.config.users import User
 from platevault.errors import Conflict, Invalid
 from platevault.services.passwords import REALM_PAM, REALM_PBS
@@ -120,13 +120,14 @@ def _confirm(call: Call, password: str | None) -> None:
     """Raises 401, which is answered late: this is a place to guess passwords, too."""
     if password is None:
         raise WithStatus(401, "missing password")
-    if not call.app.auth.is_password(call.auth_id, password):
+    if not call.app.auth.is_password(user_of(call.auth_id), password):
         raise WithStatus(401, "invalid credentials")
 
 
 def _check_may_change(call: Call, userid: str) -> None:
+    """Oneself, and administrators, but for accounts of the machine. A token changes no password: it would outlive its removal so."""
     privileged = call.app.access.has_any(call.auth_id, "/", ["Permissions.Modify"]) and realm_of(userid) != REALM_PAM
-    if userid != call.auth_id and not privileged:
+    if is_token(call.auth_id) or (userid != call.auth_id and not privileged):
         raise Invalid("you are not authorized to change the password.")
 
 
