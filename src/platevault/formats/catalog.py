@@ -112,6 +112,9 @@ def _decode_groups(data: bytes, position: int, most: int) -> tuple[int, int]:
     raise CorruptCatalog("catalog: number is too long or cut off")
 
 
+_FILE_HEADS = [b"f" + encode_unsigned(length) for length in range(MAX_NAME_BYTES + 1)]
+
+
 class CatalogWriter:
     """Writes a catalog while an archive is being made: `start_directory`, entries, `end_directory`, nested; then `finish`.
 
@@ -144,7 +147,7 @@ class CatalogWriter:
 
     def add_file(self, name: bytes, size: int, mtime: int) -> None:
         self._check(name)
-        self._open[-1][1].append(b"f%b%b%b%b" % (encode_unsigned(len(name)), name, encode_unsigned(size), encode_signed(mtime)))
+        self._open[-1][1].append(_FILE_HEADS[len(name)] + name + encode_unsigned(size) + encode_signed(mtime))
 
     def add(self, kind: EntryKind, name: bytes) -> None:
         """A symlink, hard link, device, fifo or socket."""

@@ -199,6 +199,22 @@ def test_a_file_that_breaks_while_it_is_read_is_counted(tmp_path: Path, monkeypa
     assert made.skipped == 1
 
 
+def test_no_name_is_linked_to_a_file_that_could_not_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.link(write(tmp_path / "a"), tmp_path / "b")
+    real, calls = os.read, [0]
+
+    def broken_once(file: int, size: int) -> bytes:
+        calls[0] += 1
+        if calls[0] == 1:
+            raise OSError(5, "Input/output error")
+        return real(file, size)
+
+    monkeypatch.setattr(os, "read", broken_once)
+    made = archive(tmp_path)
+    assert made.contents == {b"b": b"data"}
+    assert made.skipped == 1
+
+
 def test_a_tree_deeper_than_descriptors(tmp_path: Path) -> None:
     depth = MAX_OPEN + 150
     place = os.open(tmp_path, os.O_RDONLY)

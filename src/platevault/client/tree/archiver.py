@@ -11,12 +11,13 @@ import errno
 import os
 import stat
 from pathlib import Path
+from stat import S_IFREG
 
 from platevault.client.image_source import UnreadableSource
 from platevault.client.tree.attributes import AttributeReader
 from platevault.client.tree.content import PIECE_BYTES, ContentReader, read_small
 from platevault.client.tree.excludes import CLI_EXCLUDES, parse_excludes
-from platevault.client.tree.file_systems import FileSystems
+from platevault.client.tree.file_systems import FileSystem, FileSystems
 from platevault.client.tree.folder import Folder, list_folder
 from platevault.client.tree.folder_stack import DIRECTORY_FLAGS, FolderStack
 from platevault.client.tree.listing import DIRECTORY, FILE
@@ -32,6 +33,7 @@ from platevault.formats.pxar.metadata import Stat
 from platevault.formats.pxar.patterns import PatternList
 
 SECOND_NS = 1_000_000_000
+S_IFMT = 0o170000  # the type bits of a mode
 CLI_EXCLUDES_MODE = 0o100600
 _SPECIAL = {
     stat.S_IFIFO: EntryKind.FIFO,
@@ -80,6 +82,7 @@ class _Walk:
         self._attributes, self._content = AttributeReader(log), ContentReader(log)
         self._room = options.entries_max or DEFAULT_MAX_ENTRIES
         self._folders: list[Folder] = []
+        self._device, self._system = -1, FileSystem(0)  # of the last file: that of the next one, nearly always
         self._links: dict[tuple[int, int], tuple[int, bytes]] = {}  # of files with several names: offset and path of the first
 
     def run(self, root: Path) -> None:
@@ -150,7 +153,7 @@ class _Walk:
             self._encoder.end_directory()
             self._catalog.end_directory()
             return False
-        self._stack.push(directory)
+        self._stack.push(directory, state)
         self._folders.append(self._open_folder(path, folder.patterns))
         return True
 
@@ -166,36 +169,50 @@ class _Walk:
                 return
         try:
             state = os.fstat(file)
+            size = state.st_size
             path = folder.prefix + name
-            if not stat.S_ISREG(state.st_mode):
-                self._log.skip(path, "was replaced by something else while it was read")
-            elif state.st_nlink == 1 or not self._linked(path, name, state):
-                self._regular(path, name, file, state)
+            if state.st_nlink != 1 or size > PIECE_BYTES or state.st_dev != self._device or state.st_mode & S_IFMT != S_IFREG:
+                self._unusual(path, name, file, state)
+                return
+            data = os.read(file, size) if size else b""
+            if len(data) < size:
+                data = self._read_rest(file, size, data, path)
+            flags, metadata = self._attributes.read(self._system, file, path, directory=False)
+            if metadata:
+                self._encoder.add_file(name, _stat(state, flags), metadata, data)
+            else:
+                self._encoder.add_plain_file(name, state.st_mode, flags, state.st_uid, state.st_gid, state.st_mtime_ns, data)
+            self._catalog.add_file(name, size, state.st_mtime_ns // SECOND_NS)
+        except OSError as error:
+            self._log.skip(folder.prefix + name, f"cannot be read: {error.strerror}")
         finally:
             os.close(file)
 
-    def _linked(self, path: bytes, name: bytes, state: os.stat_result) -> bool:
-        """Whether the file is in the archive under another name; if not, this name is kept for those that come."""
-        first = self._links.setdefault((state.st_dev, state.st_ino), (self._encoder.position, path))
-        if first[1] == path or len(first[1]) > MAX_NAME_BYTES:
-            return False
-        self._encoder.add_hardlink(name, *first)
-        self._catalog.add(EntryKind.HARDLINK, name)
-        return True
+    def _unusual(self, path: bytes, name: bytes, file: int, state: os.stat_result) -> None:
+        """A file that is large, has several names, is on another device than the one before, or is none. Raises OSError."""
+        if not stat.S_ISREG(state.st_mode):
+            self._log.skip(path, "was replaced by something else while it was read")
+            return
+        if state.st_dev != self._device:
+            self._device, self._system = state.st_dev, self._systems.of(state.st_dev, file)
+        first = self._links.get((state.st_dev, state.st_ino)) if state.st_nlink > 1 else None
+        if first is not None:
+            self._encoder.add_hardlink(name, *first)
+            self._catalog.add(EntryKind.HARDLINK, name)
+            return
+        offset = self._encoder.position
+        self._store(path, name, file, state)
+        if state.st_nlink > 1 and len(path) <= MAX_NAME_BYTES:  # a longer path fits into no hard link
+            self._links[state.st_dev, state.st_ino] = offset, path
 
-    def _regular(self, path: bytes, name: bytes, file: int, state: os.stat_result) -> None:
+    def _store(self, path: bytes, name: bytes, file: int, state: os.stat_result) -> None:
+        """A regular file of any size. Raises OSError before anything of it is written, or not at all."""
         size = state.st_size
         if size > PIECE_BYTES:
             self._encoder.start_file(name, *self._described(file, state, path, directory=False), size)
             self._content.copy(file, state, path, self._encoder.write)
         else:
-            try:
-                data = os.read(file, size) if size else b""
-                if len(data) < size:
-                    data = self._read_rest(file, size, data, path)
-            except OSError as error:
-                self._log.skip(path, f"cannot be read: {error.strerror}")
-                return
+            data = self._read_rest(file, size, b"", path)
             self._encoder.add_file(name, *self._described(file, state, path, directory=False), data)
         self._catalog.add_file(name, size, state.st_mtime_ns // SECOND_NS)
 

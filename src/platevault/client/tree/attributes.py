@@ -8,10 +8,20 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from fcntl import ioctl
 
 from platevault.client.tree.acl import ACCESS_XATTR, DEFAULT_XATTR, KernelAcl, UnknownAcl
 from platevault.client.tree.file_systems import FileSystem
-from platevault.client.tree.inode_flags import UNSUPPORTED, FlagReader
+from platevault.client.tree.inode_flags import (
+    GET_EXTENDED,
+    GET_FLAGS,
+    KERNEL_MASK,
+    PROJECT_PLACE,
+    UNSUPPORTED,
+    FlagReader,
+    new_buffer,
+    to_archive,
+)
 from platevault.client.tree.tree_log import TreeLog
 from platevault.errors import Invalid
 from platevault.formats.pxar.items import MAX_XATTR_BYTES
@@ -26,18 +36,22 @@ def is_kept(name: str) -> bool:
 
 
 class AttributeReader:
-    """Reads the attributes of many files. One thread."""
+    """Reads the attributes of many files. One thread: its buffer is used again, because a backup asks millions of times."""
 
     def __init__(self, log: TreeLog) -> None:
         self._log = log
         self._reader = FlagReader()
+        self._buffer = new_buffer()
 
     def read(self, system: FileSystem, file: int, path: bytes, *, directory: bool) -> tuple[int, bytes]:
         """Flags as an archive keeps them, and metadata items, of an open file or directory. What cannot be read is left out."""
         flags = 0
+        buffer = self._buffer
         try:
             if system.with_directory_flags if directory else system.with_file_flags:
-                flags = self._reader.flags(file)
+                ioctl(file, GET_FLAGS, buffer)
+                if found := buffer[0] & KERNEL_MASK:
+                    flags = to_archive(found)
         except OSError as error:
             if error.errno in UNSUPPORTED and directory:
                 system.with_directory_flags = False
@@ -47,7 +61,10 @@ class AttributeReader:
             flags |= self._fat_flags(system, file)
         try:
             names = os.listxattr(file) if system.with_xattrs else ()
-            project = self._reader.project(file) if system.with_projects else 0
+            project = 0
+            if system.with_projects:
+                ioctl(file, GET_EXTENDED, buffer)
+                project = buffer[PROJECT_PLACE]
         except OSError:
             names, project = self._names(system, file, path), self._project(system, file)
         return flags, self._collect(names, project, file, path) if names or project else b""

@@ -33,9 +33,9 @@ class FolderStack:
     def __len__(self) -> int:
         return len(self._files)
 
-    def push(self, directory: int) -> None:
-        """Enter an open directory; it belongs to the stack from now on."""
-        found = os.fstat(directory)
+    def push(self, directory: int, state: os.stat_result | None = None) -> None:
+        """Enter an open directory; it belongs to the stack from now on. state: what fstat says of it, if that was asked already."""
+        found = state or os.fstat(directory)
         self._files.append(directory)
         self.top = directory
         self._identities.append((found.st_dev, found.st_ino))

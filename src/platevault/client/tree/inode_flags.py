@@ -33,7 +33,7 @@ _BITS = (
     (0x400, 0x1000000),  # no compress
     (0x20000000, 0x2000000),  # project inherit
 )
-_KERNEL_MASK = sum(kernel for kernel, _ in _BITS)
+KERNEL_MASK = sum(kernel for kernel, _ in _BITS)
 _FAT_BITS = ((0x02, 0x2000), (0x04, 0x4000), (0x20, 0x8000))  # hidden, system, archive
 NODUMP = 0x100000
 # Flags that change how data is stored: set before it is written. The others could forbid the writing: set last.
@@ -42,17 +42,21 @@ LATE = 0x10000 | 0x200000 | 0x400000 | 0x800000
 LOCKING = 0x10000 | 0x400000  # append only, immutable: these forbid even another name
 
 
+def new_buffer() -> array.array[int]:
+    """What the kernel fills: of the flags the first number, whatever the request code says; of `GET_EXTENDED` all seven."""
+    return array.array("I", bytes(EXTENDED_BYTES))
+
+
 class FlagReader:
-    """Reads flags of many files. One thread: the buffers are used again, because a backup asks millions of times."""
+    """Reads flags of files. One thread."""
 
     def __init__(self) -> None:
-        self._buffer = array.array("I", (0, 0))  # the kernel fills an int, whatever the request code says
-        self._extended = array.array("I", bytes(EXTENDED_BYTES))
+        self._buffer = new_buffer()
 
     def flags(self, file: int) -> int:
         """The flags of an open file or directory as an archive keeps them. Raises OSError, see `UNSUPPORTED`."""
         fcntl.ioctl(file, GET_FLAGS, self._buffer)
-        found = self._buffer[0] & _KERNEL_MASK
+        found = self._buffer[0] & KERNEL_MASK
         return to_archive(found) if found else 0
 
     def fat_flags(self, file: int) -> int:
@@ -62,8 +66,8 @@ class FlagReader:
 
     def project(self, file: int) -> int:
         """The quota project id. Raises OSError."""
-        fcntl.ioctl(file, GET_EXTENDED, self._extended)
-        return self._extended[PROJECT_PLACE]
+        fcntl.ioctl(file, GET_EXTENDED, self._buffer)
+        return self._buffer[PROJECT_PLACE]
 
 
 def to_archive(kernel: int) -> int:
@@ -87,7 +91,7 @@ def remove_flags(file: int, flags: int) -> None:
 
 
 def _change_flags(file: int, change: Callable[[int], int]) -> None:
-    buffer = array.array("I", (0, 0))
+    buffer = new_buffer()
     fcntl.ioctl(file, GET_FLAGS, buffer)
     wanted = change(buffer[0])
     if wanted != buffer[0]:
@@ -96,7 +100,7 @@ def _change_flags(file: int, change: Callable[[int], int]) -> None:
 
 def set_project(file: int, project: int) -> None:
     """Set the quota project id. Raises OSError."""
-    fields = array.array("I", bytes(EXTENDED_BYTES))
+    fields = new_buffer()
     fcntl.ioctl(file, GET_EXTENDED, fields)
     fields[PROJECT_PLACE] = project
     fcntl.ioctl(file, SET_EXTENDED, fields.tobytes())

@@ -18,7 +18,8 @@ from platevault.formats.pxar.name_hash import name_hash
 from platevault.formats.pxar.out_stream import Buffer, OutStream, Sink
 
 _ENTRY = struct.Struct("<QQQQIIqII")  # the header of ENTRY and the stat in one
-_PLAIN_FILE = struct.Struct("<xQQQQIIqIIQQ")  # end of the name, ENTRY, and the header of PAYLOAD
+_PACK_PLAIN_FILE = struct.Struct("<xQQQQIIqIIQQ").pack  # end of the name, ENTRY, and the header of PAYLOAD
+_PACK_HEADER = HEADER.pack
 _ENTRY_BYTES = HEADER_BYTES + items.STAT.size
 _NAME_EXTRA_BYTES = HEADER_BYTES + 1  # header and terminating zero
 
@@ -81,17 +82,28 @@ class Encoder:
 
     def add_file(self, name: bytes, stat: Stat, metadata: bytes, data: Buffer) -> None:
         """A regular file with its whole content."""
-        if metadata or self._payload is not None or self._left or not self._open or not is_name(name):
-            self._file_head(name, stat, metadata, len(data))
-            self._data.write(data)
+        self._file_head(name, stat, metadata, len(data))
+        self._data.write(data)
+
+    def add_plain_file(self, name: bytes, mode: int, flags: int, uid: int, gid: int, mtime: int, data: Buffer) -> None:
+        """A regular file without metadata, with its whole content. mtime: in nanoseconds.
+
+        The same as `add_file`, made with as few steps as possible: most entries of most archives are such files.
+        """
+        mtime_s, mtime_ns = divmod(mtime, 1_000_000_000)
+        size, length = len(data), len(name)
+        # Names of one and two bytes are left to the careful way, and with them `.` and `..`.
+        if self._payload or self._left or not self._open or not 2 < length <= MAX_NAME_BYTES or b"/" in name or b"\0" in name:
+            self.add_file(name, Stat(mode, flags, uid, gid, mtime_s, mtime_ns), b"", data)
             return
-        # Most entries of most archives, and the same bytes as above: made with as few steps as possible.
-        size, out = len(data), self._out
+        out = self._out
         pending = out.pending
         start = len(pending)
-        pending += HEADER.pack(items.FILENAME, _NAME_EXTRA_BYTES + len(name))
+        pending += _PACK_HEADER(items.FILENAME, _NAME_EXTRA_BYTES + length)
         pending += name
-        pending += _PLAIN_FILE.pack(items.ENTRY, _ENTRY_BYTES, *stat, 0, items.PAYLOAD, HEADER_BYTES + size)
+        pending += _PACK_PLAIN_FILE(
+            items.ENTRY, _ENTRY_BYTES, mode, flags, uid, gid, mtime_s, mtime_ns, 0, items.PAYLOAD, HEADER_BYTES + size
+        )
         self._open[-1].children.extend((name_hash(name), out.flushed + start, len(pending) - start + size))
         out.write(data)
 
