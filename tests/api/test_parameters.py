@@ -155,7 +155,9 @@ def test_what_is_missing_in_json_is_a_property() -> None:
     assert texts(raised) == {"store": "property is missing and it is not optional"}
 
 
-@pytest.mark.parametrize("body", [b"[]", b'"text"', b"{", b"{'a':1}", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"[]", b'"text"', b"{", b"{'a':1}", b"\xff", b"[" * 100_000, b'{"names": ["\\ud800"]}', b'{"max-depth": NaN}']
+)
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
         of(form=body, content_type="application/json")

@@ -126,7 +126,7 @@ class Session:
         return send(self.application, method, target, fields, body)
 
 
-def encode(parameters: Mapping[str, Any]) -> str:
-    """Form or query text: booleans as 1 and 0, lists as repeated keys."""
+def encode(parameters: Mapping[str, Any], errors: str = "strict") -> str:
+    """Form or query text: booleans as 1 and 0, lists as repeated keys. errors: what to do with what is no Unicode text."""
     pairs = [(name, item) for name, value in parameters.items() for item in (value if isinstance(value, (list, tuple)) else [value])]
-    return urlencode([(name, int(item) if isinstance(item, bool) else item) for name, item in pairs])
+    return urlencode([(name, int(item) if isinstance(item, bool) else item) for name, item in pairs], errors=errors)
