@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +42,8 @@ client_commands.register(app)
 
 def main() -> None:
     """Run the command line of this process; the exit status says what kind of failure it was."""
+    # numpy sorts and compares here; the threads that it starts for linear algebra would only spin, at every start of a command.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))
 
 
