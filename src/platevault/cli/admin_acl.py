@@ -47,7 +47,7 @@ def grant(
     with local_database(state_dir) as database:
         checked = _checked(path, role, auth_id)
         _must_exist(database, auth_id)
-        Acl(database).put(AclEntry(*checked, propagate=propagate))
+        Acl(database).grant(AclEntry(*checked, propagate=propagate))
 
 
 @app.command()

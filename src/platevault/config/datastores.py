@@ -17,6 +17,7 @@ _TUNING_NUMBERS = {
 }
 _TUNING_WORDS = {"chunk-order": ("inode", "none"), "sync-level": ("filesystem", "file", "none")}
 _BOOLEANS = {"1": True, "on": True, "yes": True, "true": True, "0": False, "off": False, "no": False, "false": False}
+DEFAULT_VERIFICATION_WORKERS = 4
 NOTIFY_KEYS = ("gc", "verify", "sync", "prune")
 NOTIFY_WORDS = ("never", "always", "error")
 USER_MODES = ("read-only", "offline")
@@ -103,6 +104,11 @@ def check_tuning(text: str) -> str:
 
 def tuning_of(config: DatastoreConfig) -> dict[str, str]:
     return property_string.parse(config.tuning) if config.tuning else {}
+
+
+def verification_workers(config: DatastoreConfig, asked: int | None) -> int:
+    """How many threads check chunks: what was asked for, else what the datastore is tuned to, else 4."""
+    return asked or int(tuning_of(config).get("default-verification-workers", DEFAULT_VERIFICATION_WORKERS))
 
 
 def check_notify(text: str) -> str:

@@ -101,6 +101,16 @@ def test_half_a_name_and_numbers_out_of_range(site: Site, form: dict[str, Any]) 
     assert site.root.get("/nodes/localhost/tasks").data == []
 
 
+def test_the_number_of_threads(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr("platevault.api.routes.verify.run_verify", lambda *_, **options: seen.append(options["workers"]))
+    site.ended(start(site))
+    site.root.put(f"/config/datastore/{STORE}", {"tuning": "default-verification-workers=2"})
+    site.ended(start(site))
+    site.ended(start(site, verify_threads=8))
+    assert seen == [4, 2, 8]
+
+
 def test_who_may(site: Site) -> None:
     alice = site.user("alice", {f"/datastore/{STORE}": "DatastoreBackup"})
     answer = alice.post(f"{PATH}/verify", GROUP)

@@ -9,11 +9,12 @@ from platevault.api.content_params import NsParams
 from platevault.api.parameters import wrong
 from platevault.api.route import Call, Route
 from platevault.api.types import BackupId, BackupTypeText, Depth, Epoch, Natural, Threads
+from platevault.config.datastores import verification_workers
 from platevault.errors import NotFound
 from platevault.formats.names import GroupName, Namespace, SnapshotName
 from platevault.services.snapshots import owner_or_none
 from platevault.services.tasks import Task
-from platevault.services.verify import DEFAULT_WORKERS, Selection, Target, run_verify, targets_below, targets_in
+from platevault.services.verify import Selection, Target, run_verify, targets_below, targets_in
 from platevault.store.datastore import Datastore
 
 
@@ -25,7 +26,7 @@ class Verification(NsParams):
     outdated_after: Natural | None = None
     max_depth: Depth | None = None
     read_threads: Threads | None = None
-    verify_threads: Threads = DEFAULT_WORKERS
+    verify_threads: Threads | None = None
 
     @property
     def group(self) -> GroupName | None:
@@ -47,7 +48,8 @@ def verify(call: Call, p: Verification) -> str:
         with call.app.datastores.operation(p.store, "read"):
             targets = _targets(call, store, p, group)
             selection = Selection(p.ignore_verified, p.outdated_after)
-            run_verify(store, targets, task, upid=str(task.upid), clock=call.app.clock, selection=selection, workers=p.verify_threads)
+            workers = verification_workers(call.app.datastores.configs.get(p.store), p.verify_threads)
+            run_verify(store, targets, task, upid=str(task.upid), clock=call.app.clock, selection=selection, workers=workers)
 
     return str(call.app.tasks.start(kind, worker_id, call.auth_id, run))
 

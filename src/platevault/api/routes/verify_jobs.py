@@ -10,12 +10,13 @@ from platevault.api.job_answers import JobFilter, JobParams, JobRemoval, job_pla
 from platevault.api.parameters import NoParams, Params
 from platevault.api.route import Call, Reply, Route
 from platevault.api.types import CalendarText, Comment, Depth, Digest, Id32, Natural, Ns, StoreName, Threads
+from platevault.config.datastores import verification_workers
 from platevault.config.jobs import VerifyJob
 from platevault.formats.names import Namespace
 from platevault.services.access import datastore_path
 from platevault.services.jobs import VERIFICATION
 from platevault.services.tasks import Task
-from platevault.services.verify import DEFAULT_WORKERS, Selection, run_verify, targets_below
+from platevault.services.verify import Selection, run_verify, targets_below
 
 PLACE = "/config/verify"
 SEEN_WITH = (AUDIT, VERIFY)
@@ -106,7 +107,7 @@ def run_job(call: Call, p: JobParams) -> str:
         with datastores.operation(job.store, "read") as store:
             depth = 7 if job.max_depth is None else job.max_depth
             targets = targets_below(store, Namespace.parse(job.ns or ""), max_depth=depth)
-            workers = job.verify_threads or DEFAULT_WORKERS
+            workers = verification_workers(datastores.configs.get(job.store), job.verify_threads)
             run_verify(store, targets, task, upid=str(task.upid), clock=call.app.clock, selection=selection, workers=workers)
 
     running = f"verification job '{job.id}' is already running"
