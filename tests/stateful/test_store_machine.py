@@ -149,6 +149,16 @@ class StoreMachine(RuleBasedStateMachine):
         session.locks.close()
         self.model[group][session.name] = Kept(session.content, finished=True)
 
+    @rule(group=groups, content=pieces)
+    def slow_backup(self, group: GroupName, content: list[bytes]) -> None:
+        """Days lie between upload and end, and a collection in the middle."""
+        if group not in self.sessions:
+            self.begin(group)
+            self.upload(group, content)
+            self.clock.advance(3 * DAY)
+            self.collect()
+            self.finish(group)
+
     @precondition(lambda self: self.sessions)
     @rule(group=groups)
     def abort(self, group: GroupName) -> None:
