@@ -63,6 +63,22 @@ def test_another_key_is_refused(client: LiveClient, image: Path, key: str, tmp_p
     assert again.json["files"][0]["uploaded-chunks"] == 2
 
 
+def test_a_snapshot_that_is_not_signed_with_the_key_is_said_to_be_so(client: LiveClient, image: Path, key: str) -> None:
+    client.good("backup", f"disk.img:{image}", "--backup-id", "plain")
+    assert "is not signed with the key" in client.good("restore", "host/plain", "disk.img", "-", "--keyfile", key).err
+    assert client.good("restore", "host/plain", "disk.img", "-").err == ""
+
+
+def test_the_catalog_of_an_encrypted_tree(client: LiveClient, tmp_path: Path, key: str) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a\x1b[31m").write_text("x")
+    client.good("backup", f"t.pxar:{tmp_path / 'tree'}", "--backup-id", "catalog", "--keyfile", key)
+    shown = client.good("catalog", "dump", "host/catalog", "--keyfile", key).raw.decode()
+    assert "a\\x1b[31m" in shown
+    assert len(client.good("catalog", "dump", "host/catalog", "--keyfile", key, "--output", "json").json) == len(shown.splitlines())
+    assert client("catalog", "dump", "host/catalog").status == 3
+
+
 def test_a_key_with_a_passphrase(client: LiveClient, image: Path, tmp_path: Path) -> None:
     key = str(tmp_path / "locked.json")
     client.good("key", "create", key, "--kdf", "pbkdf2", "--hint", "the usual", PBS_NEW_ENCRYPTION_PASSWORD="a passphrase")

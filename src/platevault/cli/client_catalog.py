@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from platevault.cli.client_key_options import KeyFdOption, KeyFileOption, KeyOptions, reading_key
+from platevault.cli.client_key_options import KeyFdOption, KeyFileOption, KeyOptions
 from platevault.cli.client_options import FingerprintOption, NamespaceOption, OutputOption, RepositoryOption, VerboseOption, open_client
+from platevault.cli.client_snapshot import open_snapshot
 from platevault.cli.output import OutputFormat, output, printable
 
 if TYPE_CHECKING:
@@ -31,18 +32,18 @@ def dump(
 ) -> None:
     """Print every entry of the catalog: kind, path, and for files size and time."""
     from platevault.client.archive_reader import ArchiveFile
-    from platevault.client.reader import SnapshotReader
-    from platevault.client.snapshots import resolve_snapshot
     from platevault.formats.catalog import CatalogReader
     from platevault.formats.names import CATALOG_NAME
 
     client = open_client(repository, fingerprint, namespace)
-    key = reading_key(KeyOptions(keyfile, keyfd))
-    name = resolve_snapshot(lambda: client.rest, client.repository.store, client.ns, snapshot)
-    with SnapshotReader(client.open_reader(name), key) as reader:
+    with open_snapshot(client, snapshot, KeyOptions(keyfile, keyfd)) as reader:
         file = ArchiveFile(reader, CATALOG_NAME)
-        entries = list(_entries(CatalogReader(file.read_at, file.size)))
-    output(chosen).value(entries, "\n".join(_line(entry) for entry in entries))
+        entries = _entries(CatalogReader(file.read_at, file.size))
+        if chosen is OutputFormat.TEXT:  # as they come: a catalog has millions
+            for entry in entries:
+                print(_line(entry))
+        else:
+            output(chosen).value(list(entries), "")
 
 
 def _entries(reader: CatalogReader) -> Iterator[dict[str, Any]]:

@@ -47,6 +47,11 @@ class KeyOptions:
     mode: str | None = None
     master_fd: int | None = None
 
+    @property
+    def is_given(self) -> bool:
+        """Whether a key was named, rather than found in its default place."""
+        return self.keyfile is not None or self.keyfd is not None
+
 
 def default_places(name: str, environment: Mapping[str, str] = os.environ) -> Iterator[Path]:
     """Where a key or master key lies when no option names one; the first is where new ones go."""
@@ -112,8 +117,7 @@ def reading_key(options: KeyOptions) -> CryptKey | None:
     if file.kdf is None:
         return file.unlock()
     passphrase = given_passphrase()
-    asked_for = options.keyfile is not None or options.keyfd is not None
-    return _unlock_with(file, passphrase) if asked_for or passphrase is not None else None
+    return _unlock_with(file, passphrase) if options.is_given or passphrase is not None else None
 
 
 def encryption(options: KeyOptions) -> Encryption:
@@ -124,7 +128,7 @@ def encryption(options: KeyOptions) -> Encryption:
     if options.mode is not None and options.mode not in set(CryptMode):
         raise Invalid(f"--crypt-mode {options.mode!r}: expected none, encrypt or sign-only")
     if options.mode == CryptMode.NONE:
-        if options.keyfile is not None or options.keyfd is not None:
+        if options.is_given:
             raise Invalid("--crypt-mode none does not go with a key")
         return Encryption()
     file = find_key(options)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from platevault.cli.client_key_options import KeyFdOption, KeyFileOption, KeyOptions, reading_key
+from platevault.cli.client_key_options import KeyFdOption, KeyFileOption, KeyOptions
 from platevault.cli.client_options import FingerprintOption, NamespaceOption, RepositoryOption, VerboseOption, open_client
+from platevault.cli.client_snapshot import open_snapshot
 from platevault.cli.exit_codes import INCOMPLETE
 from platevault.cli.output import note, progress
 
@@ -30,17 +31,13 @@ def restore(
     verbose: VerboseOption = False,
 ) -> None:
     """Restore one archive. Everything is checked against the digests of the snapshot before it is written."""
-    from platevault.client.reader import SnapshotReader
     from platevault.client.restore import RestoreOptions, restore_archive
-    from platevault.client.snapshots import resolve_snapshot
 
     client = open_client(repository, fingerprint, namespace)
-    key = reading_key(KeyOptions(keyfile, keyfd))
-    name = resolve_snapshot(lambda: client.rest, client.repository.store, client.ns, snapshot)
     options = RestoreOptions(tuple(pattern or ()), overwrite=overwrite, allow_existing_dirs=allow_existing_dirs)
     place = None if target == "-" else Path(target)
     shown = progress(quiet=quiet or place is None)
-    with SnapshotReader(client.open_reader(name), key) as reader:
+    with open_snapshot(client, snapshot, KeyOptions(keyfile, keyfd)) as reader:
         skipped = restore_archive(reader, archive, place, sys.stdout.buffer, options, shown, warn=lambda text: note(f"warning: {text}"))
     if skipped:
         note(f"{skipped} entries could not be restored")
