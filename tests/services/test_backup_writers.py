@@ -78,6 +78,14 @@ def test_dynamic_entries_follow_each_other(store: SparseDatastore, offset: int) 
     archive.close(2, 15, dynamic_csum((A, 10), (B, 5)))
 
 
+def test_an_archive_has_a_largest_size(store: SparseDatastore) -> None:
+    archive = dynamic(store)
+    archive.append(0, A, 2**63 - 1)
+    with pytest.raises(WriterRefused, match="impossible"):
+        archive.append(2**63 - 1, B, 1)
+    archive.drop()
+
+
 @pytest.mark.parametrize(("count", "size"), [(1, 15), (3, 15), (2, 14), (2, 16)])
 def test_a_wrong_count_or_size_can_be_mended(store: SparseDatastore, count: int, size: int) -> None:
     archive = dynamic(store)

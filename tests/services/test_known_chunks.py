@@ -61,3 +61,9 @@ def test_fetching_an_index_again_takes_no_more_memory() -> None:
         known.add_index("b", dynamic([(DIGESTS[4], 6)]))
     assert len(known._layers) == 3
     assert [known.size_of(digest) for digest in DIGESTS[:5]] == [49, 50, 48, 5, 6]
+
+
+def test_a_length_that_no_chunk_can_have_stays_what_it_is() -> None:
+    known = KnownChunks()
+    known.add_index("a", dynamic([(DIGESTS[1], 2**63 + 5), (DIGESTS[2], 7)]))
+    assert (known.size_of(DIGESTS[1]), known.size_of(DIGESTS[2])) == (2**63 + 5, 7)

@@ -16,6 +16,7 @@ from platevault.services.upload_statistics import UploadStatistics
 from platevault.store.datastore import Digest, DynamicIndexWriter, FixedIndexWriter
 
 PAGE = 4096  # positions in one bit mask
+MAX_END = 2**63 - 1
 
 
 class WriterRefused(Invalid):
@@ -94,6 +95,8 @@ class DynamicArchive(ArchiveWriter):
         self.check_usable()
         if offset != self._end:
             raise WriterRefused(f"dynamic writer '{self.name}' append failed - offset {offset} is not the end {self._end}")
+        if offset + size > MAX_END:  # the lengths of chunks in an older index are those that it claims
+            raise WriterRefused(f"dynamic writer '{self.name}' append failed - an archive of {offset + size} bytes is impossible")
         with self._writing():
             self._file.append(offset + size, digest)
         self._end, self.count = offset + size, self.count + 1

@@ -35,10 +35,13 @@ class _Table:
         return int(self._sizes[at]) if at >= 0 and self._digests[at] == key else None
 
 
-def _sizes(index: FixedIndex | DynamicIndex) -> NDArray[np.int64]:
+def _sizes(index: FixedIndex | DynamicIndex) -> NDArray[np.uint64]:
+    """Length of each chunk in order, in bytes."""
     if isinstance(index, DynamicIndex):
-        return np.diff(index.ends.astype(np.int64), prepend=0)
-    sizes = np.full(index.count, index.chunk_size, np.int64)
+        sizes = index.ends.copy()
+        sizes[1:] -= index.ends[:-1]
+        return sizes
+    sizes = np.full(index.count, index.chunk_size, np.uint64)
     start, end = index.chunk_span(index.count - 1)
     sizes[-1] = end - start
     return sizes
