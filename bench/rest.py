@@ -19,7 +19,7 @@ SNAPSHOTS = 200
 def measure(scale: Scale) -> list[Row]:
     chunks, moment = prepare("plain", 4 * MIB), int(time.time())
     for number in range(SNAPSHOTS):
-        send_snapshot(f"bench-{number % 10}", chunks, moment - number)
+        send_snapshot(f"bench-{number % 10}", chunks, moment - SNAPSHOTS + number)
     store = os.environ["CONF_STORE"]
     cases = [
         ("version", "/version", 4000, ">= 2000/s"),
