@@ -211,6 +211,17 @@ class TestRefusals:
         path.write_bytes(path.read_bytes()[:-1])
         self.check_refused(store, clock, old, Corrupt)
 
+    @pytest.mark.parametrize("at", [40, 4096, 4096 + 20, -1], ids=["checksum", "offset", "digest", "end"])
+    def test_an_index_in_which_a_bit_has_turned(
+        self, store: SparseDatastore, clock: ManualClock, tmp_path: Path, old: bytes, at: int
+    ) -> None:
+        """It names another chunk now, and the one that it named looks unused."""
+        path = tmp_path / "store" / str(snapshot()) / "root.pxar.didx"
+        raw = bytearray(path.read_bytes())
+        raw[at] ^= 1
+        path.write_bytes(raw)
+        self.check_refused(store, clock, old, Corrupt)
+
     def test_an_index_that_cannot_be_read(
         self, store: SparseDatastore, clock: ManualClock, old: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -219,6 +219,22 @@ def test_a_chunk_that_another_process_deletes_is_written(tmp_path: Path, monkeyp
     assert store.chunks.load(DIGEST) == SMALL
 
 
+def test_a_file_that_vanishes_while_it_is_listed_takes_no_other_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = sparse_store(tmp_path)
+    digests = [DIGEST[:2] + bytes([number]) + DIGEST[3:] for number in range(3)]
+    for digest in digests:
+        store.chunks.insert(digest, SMALL)
+    real = os.stat
+
+    def looked(path: Any, **options: Any) -> os.stat_result:
+        if path == digests[1].hex():
+            raise FileNotFoundError(2, os.strerror(2))
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", looked)
+    assert {name for name, _, _ in store.chunks.folder(int(NAME[:4], 16))} == {digests[0].hex(), digests[2].hex()}
+
+
 class TestMissingDirectory:
     """A chunk directory that is missing is damage: nothing can be written there, and nothing is in it."""
 

@@ -333,7 +333,7 @@ class Datastore(Protocol):
         ...
 
     def open_index_file(self, path: str) -> FixedIndex | DynamicIndex:
-        """Like `open_index`, for a path of `index_files`."""
+        """The index at a path of `index_files`, its checksum checked, too."""
         ...
 
     def hold_for_writing(self) -> Lock:

@@ -78,10 +78,10 @@ class SnapshotContent(SnapshotFiles):
         return _decode(name, self.read_file(ns, snapshot, name))
 
     def open_index_file(self, path: str) -> FixedIndex | DynamicIndex:
-        """The same for a path that `index_files` gave."""
+        """The index at a path that `index_files` gave, with its checksum checked: one turned bit would make another chunk look needed."""
         folder, _, name = path.rpartition("/")
         with self._open(folder, name) as file, translated("reading", path):
-            return _decode(name, dirs.read_all(file.fileno()))
+            return _decode(name, dirs.read_all(file.fileno()), check_sum=True)
 
     def _open(self, folder: str, name: str) -> BinaryIO:
         with self._directory("opening", folder) as inside:
@@ -132,7 +132,7 @@ class SnapshotContent(SnapshotFiles):
         raise NotImplementedError
 
 
-def _decode(name: str, raw: bytes) -> FixedIndex | DynamicIndex:
+def _decode(name: str, raw: bytes, *, check_sum: bool = False) -> FixedIndex | DynamicIndex:
     if name.endswith(".fidx"):  # the name may be any that a stray file has
-        return fixed_index.decode(raw, check_sum=False)
-    return dynamic_index.decode(raw, check_sum=False)
+        return fixed_index.decode(raw, check_sum=check_sum)
+    return dynamic_index.decode(raw, check_sum=check_sum)
