@@ -1,4 +1,4 @@
-"""One server for the tests of a module; each test has a group of its own or cleans up by ending its session."""
+"""A server of its own for each test."""
 
 from __future__ import annotations
 
