@@ -17,9 +17,10 @@ from platevault.config.database import Database, DatabaseFailed, open_database
 from platevault.errors import Aborted, Conflict, Invalid, PlatevaultError
 from platevault.formats.upid import Upid
 from platevault.services import task_log
+from platevault.services.process_start import process_start
 from platevault.services.task_log import LogWriter, stamp, writable
 from platevault.services.task_rows import TaskFilter, TaskRow, concerns_store
-from platevault.services.tasks import NoSuchTask, Task, Tasks, process_start
+from platevault.services.tasks import NoSuchTask, Task, Tasks
 
 NODE = "pbs1"
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d: ")

@@ -21,6 +21,7 @@ from platevault.clock import Clock
 from platevault.config.database import Database
 from platevault.errors import Aborted, NotFound, PlatevaultError
 from platevault.formats.upid import Upid
+from platevault.services.process_start import process_start
 from platevault.services.task_log import LogWriter, stamp, writable
 from platevault.services.task_rows import TaskRow, TaskRows
 
@@ -245,12 +246,3 @@ class Tasks:
     def _is_orphan(self, row: TaskRow) -> bool:
         """Its process has died. Of another node nobody here can tell."""
         return row.node == self._node and process_start(row.pid) != row.pstart
-
-
-def process_start(pid: int) -> int | None:
-    """Start of a process in clock ticks since boot: with the pid it names a process for good. None when there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
