@@ -17,8 +17,14 @@ from platevault.store.filesystem.layout import DirectoryInUse, NoDatastore
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made under a strict umask, which must not show in what the reference checks."""
     path = tmp_path_factory.mktemp("layout") / "store"
-    layout.make(path)
+    path.mkdir(0o755)
+    umask = os.umask(0o077)
+    try:
+        layout.make(path)
+    finally:
+        os.umask(umask)
     return path
 
 

@@ -76,6 +76,7 @@ def _make_chunk_dirs(base: int) -> None:
             os.fchown(chunks, *owner)
         for number in range(FOLDERS):
             os.mkdir(f"{number:04x}", 0o750, dir_fd=chunks)
+            os.chmod(f"{number:04x}", 0o750, dir_fd=chunks)  # the reference attaches no other mode, whatever our umask is
             if owner is not None:
                 os.chown(f"{number:04x}", *owner, dir_fd=chunks)
     finally:
