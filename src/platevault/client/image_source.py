@@ -24,7 +24,8 @@ class ImageSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Not blocking, or a pipe without a writer would hold us here before we can refuse it.
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError as error:
             raise NotFound(f"{path} does not exist", path=path) from error
         except OSError as error:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from platevault.client.chunk_sender import ChunkSender, IndexKind, SentChunk
 from platevault.client.session import Session, answered
-from platevault.errors import PlatevaultError, Unavailable
+from platevault.errors import Corrupt, PlatevaultError, Unavailable
 
 MAX_ENTRIES = 128  # a PUT of that size stays below the 64 KiB that old servers take
 MAX_UNANSWERED = 64  # below the 200 streams that servers allow, with room for a second archive
@@ -31,6 +31,12 @@ class ClosedIndex:
     chunks: int
 
 
+def _writer_id(name: str, data: object) -> int:
+    if not isinstance(data, int) or isinstance(data, bool):
+        raise Corrupt(f"creating {name}: the server has answered with no number of a writer", got=data)
+    return data
+
+
 class IndexWriter:
     """Fills one index. `add` and `close` belong to one thread; the appending thread is the only one that touches the other state."""
 
@@ -38,7 +44,7 @@ class IndexWriter:
         """Create the index on the server. name: the server's, with extension. size: of a fixed index, in bytes."""
         self._session, self._sender, self._kind, self.name = session, sender, kind, name
         query: dict[str, object] = {"archive-name": name} if size is None else {"archive-name": name, "size": size}
-        self.id = int(session.call(f"creating {name}", "POST", f"/{kind}_index", query))
+        self.id = _writer_id(name, session.call(f"creating {name}", "POST", f"/{kind}_index", query))
         # One more is in the hands of the appending thread, and one in those of `add`.
         self._waiting: queue.Queue[Future[SentChunk] | None] = queue.Queue(MAX_UNANSWERED - 2)
         self._checksum = hashlib.sha256()
