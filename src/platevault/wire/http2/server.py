@@ -22,6 +22,7 @@ from platevault.clock import Clock
 from platevault.wire.http2 import frames
 from platevault.wire.http2.dispatch import Dispatcher
 from platevault.wire.http2.frames import PREFACE, ConnectionFault, ErrorCode, FrameScanner
+from platevault.wire.http2.lanes import Lane
 from platevault.wire.http2.message import Handler, Response
 from platevault.wire.link import LinkClosed, TlsLink
 
@@ -118,11 +119,12 @@ class ServerConnection:
     def _receive(self) -> None:
         """Read, decrypt and handle until nothing more is there at the moment, at most a few rounds for fairness to answers."""
         for _ in range(4):
-            got = self._link.receive_ready(self._buffer[self._filled :])
-            if not got:
-                return
-            self._filled += got
-            self._scan()
+            with Lane():
+                got = self._link.receive_ready(self._buffer[self._filled :])
+                if not got:
+                    return
+                self._filled += got
+                self._scan()
 
     def _scan(self) -> None:
         view = self._buffer[: self._filled]
