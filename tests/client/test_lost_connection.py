@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +14,7 @@ from platevault.errors import Unavailable
 from platevault.formats.keys import CryptKey
 from platevault.formats.manifest import CryptMode
 
-OURS = ("append", "chunk-worker", "http2-receive")
 SPECS = ("disk.img:{0}/disk", "tree.pxar:{0}/tree", "vm.conf:{0}/conf")
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith(OURS)] == []
 
 
 @pytest.fixture

@@ -153,7 +153,8 @@ def test_a_signed_manifest_of_another_snapshot(site: MemorySite, tmp_path: Path,
     site.server.store.snapshots[str(site.name(1))] = site.server.store.snapshots[str(site.name(0))]
     with pytest.raises(Corrupt, match="instead of"):
         site.open(1, KEY)
-    assert site.open(0, KEY).is_signed
+    with site.open(0, KEY) as reader:
+        assert reader.is_signed
 
 
 def test_a_manifest_without_signature_is_read_but_said_to_be_unsigned(site: MemorySite, image: Path) -> None:

@@ -13,18 +13,27 @@ from platevault.client.session import Session
 from platevault.client.trust import Trust
 from platevault.formats.names import Namespace, SnapshotName
 from platevault.wire.http2.client import ClientConnection
+from platevault.wire.link import TlsLink
 
 
 def open_backup(repository: Repository, trust: Trust, headers: Mapping[str, str], namespace: Namespace, snapshot: SnapshotName) -> Session:
     """A session that writes `snapshot`. headers: the proof of identity. Raises as `open_session_link` does."""
     query = _query(repository, namespace, snapshot) | {"benchmark": "false", "debug": "false"}
-    return Session(ClientConnection(open_session_link(repository, trust, BACKUP_PROTOCOL, query, headers)))
+    return _session(open_session_link(repository, trust, BACKUP_PROTOCOL, query, headers))
 
 
 def open_reader(repository: Repository, trust: Trust, headers: Mapping[str, str], namespace: Namespace, snapshot: SnapshotName) -> Session:
     """A session that reads `snapshot`."""
     query = _query(repository, namespace, snapshot) | {"debug": "false"}
-    return Session(ClientConnection(open_session_link(repository, trust, READER_PROTOCOL, query, headers)))
+    return _session(open_session_link(repository, trust, READER_PROTOCOL, query, headers))
+
+
+def _session(link: TlsLink) -> Session:
+    try:
+        return Session(ClientConnection(link))
+    except BaseException:
+        link.close()
+        raise
 
 
 def _query(repository: Repository, namespace: Namespace, snapshot: SnapshotName) -> dict[str, object]:

@@ -37,12 +37,19 @@ class SnapshotReader:
     def __init__(self, session: Session, key: CryptKey | None = None, expected: SnapshotName | None = None) -> None:
         """expected: the snapshot that was asked for; a server may have put another one, signed as well, in its place.
 
-        Raises OtherKey, Corrupt, or a Refused.
+        Raises OtherKey, Corrupt, or a Refused; the session is closed then.
         """
         self._session = session
         self.key = key
         self.is_signed = False
-        self.manifest = self._fetch_manifest()
+        try:
+            self.manifest = self._fetch_manifest()
+            self._check_name(expected)
+        except BaseException:
+            session.close()
+            raise
+
+    def _check_name(self, expected: SnapshotName | None) -> None:
         if self.is_signed and expected is not None and self.manifest.snapshot != expected:
             text = f"the server has answered with the signed manifest of {self.manifest.snapshot} instead of {expected}"
             raise Corrupt(text, expected=expected, got=self.manifest.snapshot)
