@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from kit.live_client import LiveClient
-from kit.live_server import LiveServer
+from kit.live_server import PROGRAM, TIMEOUT_S, LiveServer
 
 BLOCK = 4 * 1024 * 1024
 MIB = 1024 * 1024
@@ -100,3 +104,31 @@ def test_a_password_login_is_cached_until_logout(client: LiveClient, server: Liv
     assert client.good("list", "--output", "json", **user, PBS_PASSWORD=None).json is not None
     client.good("logout", **user, PBS_PASSWORD=None)
     assert "no password" in client("list", **user, PBS_PASSWORD=None).error
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_progress_is_drawn_on_a_terminal_and_nowhere_else(client: LiveClient, image: Path, quiet: bool) -> None:
+    words = ["backup", f"disk.img:{image}", "--backup-id", f"drawn-{quiet}", "--output", "json", *(["--quiet"] if quiet else [])]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([PROGRAM, *words], env=client.environment | {"TERM": "xterm"}, stdout=subprocess.PIPE, stderr=theirs) as running:
+        os.close(theirs)
+        drawn = read_terminal(ours)
+        out, _ = running.communicate(timeout=TIMEOUT_S)
+    assert running.returncode == 0, drawn
+    assert json.loads(out)["files"][0]["filename"] == "disk.img.fidx"
+    assert (b"disk.img.fidx" in drawn, b"/s" in drawn) == (not quiet, not quiet)
+    assert client.good("backup", f"disk.img:{image}", "--backup-id", f"pipe-{quiet}").err == ""
+
+
+def read_terminal(descriptor: int) -> bytes:
+    """All that is written to a terminal until its last user has gone."""
+    received = b""
+    while True:
+        try:
+            piece = os.read(descriptor, 65536)
+        except OSError:  # how Linux says that nobody has the other side open any more
+            piece = b""
+        if not piece:
+            os.close(descriptor)
+            return received
+        received += piece
