@@ -11,7 +11,6 @@ import pytest
 from kit.memory_server import MemoryServer
 from kit.memory_site import MemorySite
 
-
 OURS = ("append", "chunk-worker", "http2-receive")
 
 
