@@ -40,7 +40,7 @@ def test_a_backup_that_does_not_fit(small_disk: Path) -> None:
     assert list(small_disk.rglob("*.tmp_*")) == []
     assert all(store.chunks.load(digest) for digest in before.digests)
     store.remove_snapshot(ROOT, before.name)
-    store.close()
+    store.close()  # lets go of everything, or the disk could not be unmounted
 
 
 @contextmanager

@@ -80,6 +80,7 @@ class FilesystemDatastore(SnapshotContent):
         self._base = -1
         self.chunks.close()
         self._closing()
+        self.__dict__.pop("_process_lock", None)  # `.lock` is closed when nobody has its lock object any more
 
     # the whole store
     def index_files(self) -> Iterator[IndexFile]:

@@ -31,14 +31,13 @@ class Hold:
     """One shared or exclusive hold; leaving the block or `release` ends it, twice is harmless."""
 
     def __init__(self, lock: ProcessLock, number: int | None) -> None:
-        self._lock = lock
+        self._lock: ProcessLock | None = lock
         self._number = number
-        self._released = False
 
     def release(self) -> None:
-        if not self._released:
-            self._released = True
-            self._lock._end(self._number)
+        lock, self._lock = self._lock, None  # a hold that lies about in a traceback must not keep `.lock` open
+        if lock is not None:
+            lock._end(self._number)
 
     def __enter__(self) -> Hold:
         return self
